@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the terminal shows while long work runs: a bar with the time left, or plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import TimeElapsedColumn, TimeRemainingColumn
+
+console = Console(highlight=False, soft_wrap=True)
+LINE_EVERY_S = 30.0
+
+
+class Step:
+    """One piece of long work; ``advance`` as parts of it are done."""
+
+    def __init__(self, title: str, total: int | None) -> None:
+        self.title = title
+        self.total = total
+        self.done = 0
+        self.note = ""
+        self.started = time.monotonic()
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """``count`` more units are done; ``note`` says what the last of them was."""
+        self.done += count
+        self.note = note or self.note
+        self.show()
+
+    def show(self) -> None:
+        """Bring what is shown up to date."""
+
+
+class _BarStep(Step):
+    def __init__(self, title: str, total: int | None, bar: Progress) -> None:
+        super().__init__(title, total)
+        self.bar = bar
+        self.task = bar.add_task(title, total=total, note="")
+
+    def show(self) -> None:
+        self.bar.update(self.task, completed=self.done, total=self.total, note=self.note[:40])
+
+
+class _LineStep(Step):
+    def __init__(self, title: str, total: int | None) -> None:
+        super().__init__(title, total)
+        self.last = self.started
+
+    def show(self) -> None:
+        now = time.monotonic()
+        if now - self.last < LINE_EVERY_S:
+            return
+        self.last = now
+        spent = now - self.started
+        if self.total and self.done:
+            left = spent * max(0, self.total - self.done) / self.done
+            console.print(f"  {self.title}: {self.done} of {self.total}, {left:.0f} s left")
+        else:
+            console.print(f"  {self.title}: {spent:.0f} s {self.note}")
+
+
+@contextlib.contextmanager
+def step(title: str, total: int | None = None) -> Iterator[Step]:
+    """Show one piece of long work until the block ends, then a line that says how long it took.
+
+    :param title: what is being done, as a person would say it.
+    :param total: how many units it has, if that is known.
+    """
+    started = time.monotonic()
+    if console.is_terminal:
+        columns = (
+            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("[dim]{task.fields[note]}"),
+        )  # fmt: skip
+        with Progress(*columns, console=console, transient=True) as bar:
+            yield _BarStep(title, total, bar)
+    else:
+        console.print(f"  {title} ...")
+        yield _LineStep(title, total)
+    console.print(f"  {title}: done in {time.monotonic() - started:.1f} s")

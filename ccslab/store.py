@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Content-addressed artifacts: what a key says is built is never built again.
+
+An artifact is a folder ``<root>/<kind>/<key>``; its key is the hash of all its inputs.
+It is written aside, synced, and renamed into place, so that a folder that exists is whole:
+being killed at any instant leaves at most a ``.part`` folder, which the next run removes.
+A lock per key (flock, freed by the kernel with its process) lets two runs share one build.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ccslab.errors import InfrastructureError
+
+INPUTS = "inputs.json"
+
+
+def default_root() -> Path:
+    """The cache folder: ``$CCSLAB_CACHE``, else ``$XDG_CACHE_HOME/ccs-lab``, else ``~/.cache/ccs-lab``."""
+    if named := os.environ.get("CCSLAB_CACHE"):
+        return Path(named)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "ccs-lab"
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def hash_tree(*roots: Path) -> str:
+    """SHA-256 over the names, modes and bytes of the files below ``roots`` (missing roots count as empty).
+
+    Editors' leftovers and Python's caches do not count.
+    """
+    total = hashlib.sha256()
+    for root in roots:
+        files = [root] if root.is_file() else sorted(root.rglob("*")) if root.is_dir() else []
+        for path in files:
+            if path.name.endswith(("~", ".swp", ".pyc")) or path.name == "__pycache__":
+                continue
+            name = path.relative_to(root).as_posix()
+            if path.is_symlink():
+                total.update(f"l {name} {os.readlink(path)}\0".encode())
+            elif path.is_file():
+                mode = path.stat().st_mode & 0o111
+                total.update(f"f {name} {mode:o} {hash_file(path)}\0".encode())
+            elif path.is_dir():
+                total.update(f"d {name}\0".encode())
+    return total.hexdigest()
+
+
+def key_of(inputs: Mapping[str, Any]) -> str:
+    """The key of an artifact: a hash over its inputs, stable across runs and machines."""
+    text = json.dumps(inputs, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+class Store:
+    """The artifacts below one root folder."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root or default_root()
+
+    def path(self, kind: str, inputs: Mapping[str, Any]) -> Path:
+        """Where the artifact of these inputs is, or would be."""
+        return self.root / kind / key_of(inputs)
+
+    def has(self, kind: str, inputs: Mapping[str, Any]) -> bool:
+        """Whether the artifact of these inputs is built."""
+        return (self.path(kind, inputs) / INPUTS).is_file()
+
+    def get(self, kind: str, inputs: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
+        """The artifact of these inputs; ``build(folder)`` fills a new folder if there is none yet.
+
+        :raises LabError: whatever ``build`` raises; nothing is published then.
+        :raises InfrastructureError: the disk is full or the cache cannot be written.
+        """
+        final = self.path(kind, inputs)
+        if self.has(kind, inputs):
+            return final
+        with self.lock(f"{kind}-{final.name}"), disk_errors(self.root):
+            if self.has(kind, inputs):
+                return final
+            part = final.with_suffix(".part")
+            remove(part)
+            part.mkdir(parents=True)
+            try:
+                build(part)
+            except BaseException:
+                remove(part)
+                raise
+            (part / INPUTS).write_text(json.dumps(inputs, indent=1, sort_keys=True, default=str) + "\n")
+            sync_tree(part)
+            remove(final)
+            part.rename(final)
+            sync(final.parent)
+        return final
+
+    def work(self, kind: str, name: str) -> Path:
+        """A folder that stays between builds (object trees); not an artifact, may be deleted any time.
+
+        Whoever uses it holds ``lock`` on the same name.
+        """
+        folder = self.root / "work" / kind / name
+        with disk_errors(self.root):
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @contextlib.contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold the lock of this name; waits for another holder, who loses it when it dies."""
+        folder = self.root / "locks"
+        with disk_errors(self.root):
+            folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+
+@contextlib.contextmanager
+def disk_errors(where: Path) -> Iterator[None]:
+    """Turn what the disk says (full, read-only, forbidden) into an InfrastructureError."""
+    try:
+        yield
+    except OSError as error:
+        raise InfrastructureError(
+            error.strerror or str(error),
+            where=error.filename or where,
+            mend="free or choose another cache folder with CCSLAB_CACHE=DIR",
+        ) from error
+
+
+def remove(folder: Path) -> None:
+    """Delete a folder with all it holds, if it is there."""
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder)
+
+
+def sync(path: Path) -> None:
+    """fsync one file or folder."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_tree(folder: Path) -> None:
+    """fsync every file of a folder, then the folder itself."""
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            sync(path)
+    sync(folder)
