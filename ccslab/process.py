@@ -70,7 +70,7 @@ def run(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=die_with_parent,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 (prctl is all it calls)
         )
     except FileNotFoundError as error:
         raise InfrastructureError(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the terminal shows while long work runs: a bar with the time left, or plain lines where there is no terminal."""
+"""What the terminal shows while long work runs: a bar with the time left, plain lines without a terminal."""
 
 from __future__ import annotations
 
@@ -8,8 +8,15 @@ import time
 from collections.abc import Iterator
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
-from rich.progress import TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 console = Console(highlight=False, soft_wrap=True)
 LINE_EVERY_S = 30.0
@@ -72,10 +79,16 @@ def step(title: str, total: int | None = None) -> Iterator[Step]:
     """
     started = time.monotonic()
     if console.is_terminal:
-        columns = (
-            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("[dim]{task.fields[note]}"),
-        )  # fmt: skip
+        columns = [
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("[dim]{task.fields[note]}"),
+        ]
         with Progress(*columns, console=console, transient=True) as bar:
             yield _BarStep(title, total, bar)
     else:

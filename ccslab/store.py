@@ -51,7 +51,7 @@ def hash_tree(*roots: Path) -> str:
                 continue
             name = path.relative_to(root).as_posix()
             if path.is_symlink():
-                total.update(f"l {name} {os.readlink(path)}\0".encode())
+                total.update(f"l {name} {path.readlink()}\0".encode())
             elif path.is_file():
                 mode = path.stat().st_mode & 0o111
                 total.update(f"f {name} {mode:o} {hash_file(path)}\0".encode())
