@@ -34,7 +34,7 @@ class Mirrors:
     suites: Mapping[str, str]
 
     def url(self, suite: str) -> str:
-        """The archive URL for a suite (``bookworm``, ``trixie-updates``, ``bullseye-security``); no end slash.
+        """The archive URL for a suite (``trixie``, ``bookworm-security``), no end slash.
 
         :raises InfrastructureError: the host's apt has no source of that archive.
         """
