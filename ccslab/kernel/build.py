@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Tree + series + fragments -> bzImage, vmlinux, config, manifest and log, found again by content."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ccslab import progress
+from ccslab.errors import InfrastructureError, LabError
+from ccslab.kernel import kconfig
+from ccslab.kernel.series import Series
+from ccslab.kernel.source import Source, Tree
+from ccslab.kernel.tree import follow
+from ccslab.process import need, run
+from ccslab.store import Store, hash_file
+
+BUILD_TIMEOUT_S = 3600.0
+CONFIG_TIMEOUT_S = 300.0
+EXPECTED_OBJECTS = 1900  # a first guess for the bar; the last build's own count replaces it
+_OBJECT = re.compile(r"^\s+(?:CC|AS|LD|AR|HOSTCC|HOSTLD|GEN|LEX|YACC|VDSO|OBJCOPY|GZIP)\s+(\S+)")
+MAKE_ARCH = {"x86_64": "x86_64", "i386": "i386"}
+
+
+@dataclass(frozen=True)
+class KernelSpec:
+    """What a kernel is made of."""
+
+    name: str
+    """As the user calls it: ``6.12``, ``stock-6.12``."""
+    arch: str
+    source: Source
+    series: Series
+    fragments: tuple[Path, ...]
+
+    @property
+    def local_version(self) -> str:
+        """What ``uname -r`` gets appended."""
+        return "-ccs" if self.series.patches else "-stock"
+
+    def inputs(self, tree: Tree) -> dict[str, Any]:
+        """All that decides what comes out, for the artifact's key."""
+        return {
+            "arch": self.arch,
+            "source": {"package": tree.package, "version": tree.version, "sha256": tree.sha256},
+            "patches": self.series.identity(),
+            "fragments": [{"name": path.name, "sha256": hash_file(path)} for path in self.fragments],
+            "toolchain": toolchain(),
+            "localversion": self.local_version,
+        }
+
+
+def toolchain() -> dict[str, str]:
+    """The first lines of what compiler and linker say of themselves."""
+    versions = {}
+    for program, package in (("gcc", "build-essential"), ("ld", "binutils")):
+        _, said = run([need(program, package), "--version"], timeout_s=10)
+        versions[program] = said.splitlines()[0]
+    return versions
+
+
+def build(spec: KernelSpec, tree: Tree, store: Store, *, jobs: int = 0) -> Path:
+    """The kernel's artifact folder: ``bzImage vmlinux config manifest.json build.log``.
+
+    :param jobs: parallel compilers; 0 for one a core.
+    :raises UserError: a patch or a fragment is wrong.
+    :raises InfrastructureError: the compiler failed; names the log, which is kept.
+    """
+    inputs = spec.inputs(tree)
+    return store.get("kernel", inputs, lambda folder: _Build(spec, tree, store, jobs).into(folder, inputs))
+
+
+def configure(spec: KernelSpec, tree: Tree, store: Store, *, jobs: int = 0) -> Path:
+    """Patch and configure only; returns the .config in the object folder."""
+    work = _Build(spec, tree, store, jobs)
+    with store.lock(work.lock):
+        work.patch()
+        return work.configure()
+
+
+def patch(spec: KernelSpec, tree: Tree, store: Store) -> tuple[Path, list[str]]:
+    """Bring the source's work tree to the series; returns it and the files that changed."""
+    work = _Build(spec, tree, store, 0)
+    with store.lock(work.lock):
+        return work.tree, work.patch()
+
+
+class _Build:
+    """One build in the work folders of its source: the tree is shared by all series, objects by arch.
+
+    Sharing the tree is what makes a second patchset cheap: only what the patches touch is compiled again.
+    """
+
+    def __init__(self, spec: KernelSpec, tree: Tree, store: Store, jobs: int) -> None:
+        self.spec = spec
+        self.pristine = tree.folder
+        self.source = tree
+        self.store = store
+        self.jobs = jobs or os.cpu_count() or 1
+        folder = store.work("kernel", f"{tree.package}-{tree.sha256[:12]}")
+        self.tree = folder / "tree"
+        self.objects = folder / f"obj-{spec.arch}"
+        self.log = folder / f"build-{spec.arch}-{spec.name}.log"
+        self.counted = folder / f"objects-{spec.arch}"
+        self.lock = f"work-{folder.name}"
+
+    def into(self, folder: Path, inputs: dict[str, Any]) -> None:
+        """Build and fill the artifact folder."""
+        started = time.monotonic()
+        with self.store.lock(self.lock):
+            self.log.unlink(missing_ok=True)
+            self.patch()
+            self.configure()
+            objects = self.compile()
+            for built, name in (
+                ("arch/x86/boot/bzImage", "bzImage"),
+                ("vmlinux", "vmlinux"),
+                (".config", "config"),
+                ("System.map", "System.map"),
+            ):
+                shutil.copyfile(self.objects / built, folder / name)
+            release = (self.objects / "include/config/kernel.release").read_text().strip()
+            shutil.copyfile(self.log, folder / "build.log")
+        manifest = {
+            "name": self.spec.name,
+            "release": release,
+            **inputs,
+            "bzImage_sha256": hash_file(folder / "bzImage"),
+            "objects_built": objects,
+            "seconds": round(time.monotonic() - started, 1),
+        }
+        (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+
+    def patch(self) -> list[str]:
+        """Bring the work tree to the series."""
+        return follow(self.spec.series, self.pristine, self.tree)
+
+    def configure(self) -> Path:
+        """tinyconfig + fragments -> .config; an unchanged one is left alone, and so are the objects."""
+        requests = kconfig.merge(self.spec.fragments)
+        self.objects.mkdir(parents=True, exist_ok=True)
+        final = self.objects / ".config"
+        before = final.read_text() if final.is_file() else ""
+        trial = self.objects / ".config.trial"
+        use = {"KCONFIG_CONFIG": str(trial)}
+        with progress.step(f"Configuring kernel {self.spec.name}"):
+            self.make("tinyconfig", timeout_s=CONFIG_TIMEOUT_S, env=use)
+            with trial.open("a") as stream:
+                stream.writelines(f"{request.line()}\n" for request in requests.values())
+            self.make("olddefconfig", timeout_s=CONFIG_TIMEOUT_S, env=use)
+        granted = trial.read_text()
+        kconfig.check(requests, kconfig.parse_config(granted), self.tree)
+        if granted != before:
+            trial.replace(final)
+        return final
+
+    def compile(self) -> int:
+        """make; returns how many objects were made."""
+        known = int(self.counted.read_text()) if self.counted.is_file() else EXPECTED_OBJECTS
+        fresh = not (self.objects / "vmlinux").is_file()
+        with progress.step(
+            f"Building kernel {self.spec.name} ({self.spec.arch})", known if fresh else None
+        ) as step:
+
+            def count(line: str) -> None:
+                if match := _OBJECT.match(line):
+                    step.advance(note=match[1])
+
+            try:
+                self.make("bzImage", timeout_s=BUILD_TIMEOUT_S, on_line=count)
+            except LabError as error:
+                raise InfrastructureError(self._compiler_error() or error.what, where=self.log) from error
+            if fresh:
+                self.counted.write_text(str(step.done))
+            return step.done
+
+    def make(
+        self, target: str, *, timeout_s: float, env: dict[str, str] | None = None, on_line: Any = None
+    ) -> None:
+        """make one target out of tree, with what would make two builds differ held fixed."""
+        fixed = {
+            "KBUILD_BUILD_TIMESTAMP": "1970-01-01 00:00:00 UTC",
+            "KBUILD_BUILD_USER": "ccs-lab",
+            "KBUILD_BUILD_HOST": "ccs-lab",
+            "KBUILD_BUILD_VERSION": "1",
+            "CCACHE_DIR": str(self.store.root / "ccache"),
+            "CCACHE_MAXSIZE": "5G",
+        }
+        compiler = "ccache gcc" if shutil.which("ccache") else "gcc"
+        run(
+            [
+                "make", "-C", self.tree, f"O={self.objects}", f"ARCH={MAKE_ARCH[self.spec.arch]}",
+                f"CC={compiler}", f"LOCALVERSION={self.spec.local_version}", f"-j{self.jobs}", target,
+            ],
+            timeout_s=timeout_s,
+            env={**fixed, **(env or {})},
+            log=self.log,
+            on_line=on_line,
+        )  # fmt: skip
+
+    def _compiler_error(self) -> str:
+        lines = self.log.read_text(errors="replace").splitlines()
+        errors = [line for line in lines if re.search(r"\berror\b|undefined reference|\*\*\*", line)]
+        return errors[0] if errors else ""

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A quilt series: ordered patches, the files they touch, and their application without fuzz."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ccslab.errors import UserError
+from ccslab.process import need, run
+from ccslab.store import hash_file
+
+PATCH_TIMEOUT_S = 60.0
+_NEW_FILE = re.compile(r"^(?:---|\+\+\+) (?:[ab]/)?(?P<path>[^\t\n]+)", re.MULTILINE)
+_FAILED = re.compile(r"Hunk #(?P<hunk>\d+) FAILED at (?P<line>\d+)")
+_PATCHING = re.compile(r"(?:checking|patching) file '?(?P<path>[^']+?)'?$")
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One patch of a series."""
+
+    path: Path
+    files: tuple[str, ...]
+    """The files it touches, relative to the tree, in the patch's order."""
+
+    @property
+    def name(self) -> str:
+        """Its file name."""
+        return self.path.name
+
+    def identity(self) -> dict[str, str]:
+        """What an artifact's key needs to know of it."""
+        return {"name": self.name, "sha256": hash_file(self.path)}
+
+
+@dataclass(frozen=True)
+class Series:
+    """Ordered patches below one folder."""
+
+    folder: Path | None
+    patches: tuple[Patch, ...]
+
+    def files(self) -> list[str]:
+        """All files the series touches, sorted."""
+        return sorted({name for patch in self.patches for name in patch.files})
+
+    def identity(self) -> list[dict[str, str]]:
+        """What an artifact's key needs to know of it."""
+        return [patch.identity() for patch in self.patches]
+
+
+NO_PATCHES = Series(None, ())
+
+
+def load_series(folder: Path) -> Series:
+    """Read ``folder/series`` and the patches it names.
+
+    Blank lines and ``#`` comments are skipped, as quilt does; patch options (``-p0``) are refused,
+    because every patch here is made against the top of the tree (``-p1``).
+
+    :raises UserError: no series file, a patch that is missing, escapes the folder or touches no file.
+    """
+    listing = folder / "series"
+    if not listing.is_file():
+        raise UserError("there is no series file", where=folder, mend="list the patches in it, one a line")
+    return Series(folder, tuple(_patches(listing)))
+
+
+def _patches(listing: Path) -> Iterator[Patch]:
+    for number, line in enumerate(listing.read_text().splitlines(), start=1):
+        words = line.split("#")[0].split()
+        if not words:
+            continue
+        where = f"{listing}:{number}"
+        if len(words) > 1:
+            raise UserError(f"patch options are not supported: {' '.join(words[1:])}", where=where)
+        _inside(words[0], where)
+        path = listing.parent / words[0]
+        if not path.is_file():
+            raise UserError(f"names {words[0]}, which is not there", where=where)
+        yield Patch(path, touched_files(path))
+
+
+def touched_files(path: Path) -> tuple[str, ...]:
+    """The files a patch touches, from its ``---`` and ``+++`` lines.
+
+    :raises UserError: it touches none, or one outside the tree.
+    """
+    names: dict[str, None] = {}
+    for match in _NEW_FILE.finditer(path.read_text(errors="replace")):
+        name = match["path"].strip()
+        if name not in ("/dev/null", "") and "/" in name:
+            _inside(name, str(path))
+            names[name] = None
+    if not names:
+        raise UserError("is no patch: it has no '+++ b/FILE' line", where=path)
+    return tuple(names)
+
+
+def _inside(name: str, where: str) -> None:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise UserError(f"{name!r} leads outside its folder", where=where)
+
+
+def apply_series(series: Series, pristine: Path, scratch: Path) -> None:
+    """Apply the series to copies of the files it touches.
+
+    :param pristine: the unpatched tree, only read.
+    :param scratch: an empty folder; afterwards it holds each touched file that still exists.
+    :raises UserError: a hunk does not apply without fuzz; names patch, file and hunk.
+    """
+    for name in series.files():
+        source = pristine / name
+        if source.is_file():
+            target = scratch / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+            shutil.copymode(source, target)
+    for patch in series.patches:
+        _apply(patch, scratch)
+
+
+def _apply(patch: Patch, tree: Path) -> None:
+    program = need("patch", "patch")
+    status, said = run(
+        [
+            program, "-p1", "--fuzz=0", "--forward", "--batch", "--no-backup-if-mismatch", "--reject-file=-",
+            "-i", patch.path.resolve(),
+        ],
+        cwd=tree,
+        timeout_s=PATCH_TIMEOUT_S,
+        check=False,
+    )  # fmt: skip
+    if status == 0:
+        return
+    current = patch.files[0]
+    for line in said.splitlines():
+        if match := _PATCHING.search(line):
+            current = match["path"]
+        if match := _FAILED.search(line):
+            raise UserError(
+                f"hunk {match['hunk']} does not apply to {current} at line {match['line']}",
+                where=patch.path,
+                mend="refresh the patch against this tree",
+            )
+    telling = next((line for line in said.splitlines() if line.strip()), "patch said nothing")
+    raise UserError(f"does not apply to {current}: {telling}", where=patch.path, mend="refresh the patch")

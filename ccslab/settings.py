@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a run was asked for: the checkout, the defaults of ``invoke.yaml`` and the flags over them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ccslab.errors import UserError
+from ccslab.store import Store
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The choices every stage needs."""
+
+    arch: str = "x86_64"
+    kernel: str = "6.12"
+    accel: str = "auto"
+    jobs: int = 0
+    cache: str = ""
+    root: Path = ROOT
+
+    @property
+    def store(self) -> Store:
+        """The artifacts' store."""
+        return Store(Path(self.cache).expanduser().absolute() if self.cache else None)
+
+    @property
+    def runs(self) -> Path:
+        """Where runs leave their evidence."""
+        return self.root / "runs"
+
+
+def read(config: Mapping[str, Any], **flags: object) -> Settings:
+    """Settings from invoke's configuration, with the flags that were given over it.
+
+    :raises UserError: a key nobody reads, or a number that is none.
+    """
+    known = {name: config[name] for name in config}
+    for name in known:
+        if name not in Settings.__dataclass_fields__ or name == "root":
+            raise UserError(
+                f"unknown setting lab.{name}", where="invoke.yaml", mend="see invoke.yaml in the checkout"
+            )
+    chosen = {**known, **{name: value for name, value in flags.items() if value not in (None, "")}}
+    try:
+        jobs = int(str(chosen.get("jobs", 0)))
+    except ValueError as error:
+        raise UserError(f"jobs must be a whole number, not {chosen['jobs']!r}") from error
+    if jobs < 0:
+        raise UserError(f"jobs must be 0 or more, not {jobs}")
+    text = {name: str(value) for name, value in chosen.items() if name != "jobs"}
+    return Settings(jobs=jobs, **text)  # type: ignore[arg-type]
