@@ -1,0 +1,3 @@
+# Quiet and plain: the console is read by programs as well as by people.
+PS1='root@server:\w# '
+HISTFILE=
