@@ -1,0 +1,4 @@
+News of {$year}
+{foreach $items as $item}
+* {$item}
+{/foreach}
