@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A lab's definition: ``labs/<name>/lab.toml`` with its workload, its attacks and the policy it protects."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ccslab.errors import UserError, unknown
+from ccslab.labs.step import Step, parse_steps
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What an attack must meet when the policy is enforced."""
+
+    status: tuple[int, ...]
+    """HTTP statuses the client may see on the last request; empty for any."""
+    record: re.Pattern[str]
+    """What one audit record's request must match, in permissive and in enforcing mode."""
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One attack: steps from outside, and how one knows what the attacker got."""
+
+    name: str
+    title: str
+    steps: tuple[Step, ...]
+    gained_body: re.Pattern[str] | None
+    """The attacker gained when the last response's body matches, or ..."""
+    gained_root: str | None
+    """... when this command succeeds in the guest."""
+    enforcing: Expected
+
+
+@dataclass(frozen=True)
+class Lab:
+    """One lab, read from its folder."""
+
+    name: str
+    title: str
+    folder: Path
+    recipe: str
+    cpus: int
+    memory_mib: int
+    protected: tuple[str, ...]
+    """Domains that are enforced with all below them."""
+    exempt: tuple[str, ...]
+    """The harness's own domains, with all below them: never under the policy under test."""
+    services: Mapping[str, str]
+    """Service -> command that prints the PIDs that must not change."""
+    backup_disk_mib: int
+    mailbox: str
+    """The administrator's mailbox in the guest."""
+    hour: str
+    """What the guest's clock is set to so that the hourly log watch is due within seconds (``date -s``)."""
+    workload: tuple[Step, ...]
+    forgotten: tuple[Step, ...]
+    repair: tuple[Step, ...]
+    attacks: tuple[Attack, ...]
+
+    @property
+    def overlay(self) -> Path:
+        """Files laid over the root filesystem."""
+        return self.folder / "overlay"
+
+    @property
+    def rules(self) -> Path:
+        """The generalisation's rules."""
+        return self.folder / "generalise.toml"
+
+    def guards(self, domain: str) -> bool:
+        """Whether a domain is a protected one or below one."""
+        return any(domain == top or domain.startswith(f"{top} ") for top in self.protected)
+
+
+def names(root: Path) -> list[str]:
+    """The labs of a checkout."""
+    return sorted(path.parent.name for path in (root / "labs").glob("*/lab.toml"))
+
+
+def find(name: str, root: Path) -> Lab:
+    """The lab of that name.
+
+    :raises UserError: there is none (nearest names suggested), or its files are malformed.
+    """
+    if name not in names(root):
+        raise unknown("lab", name, names(root))
+    return load(root / "labs" / name)
+
+
+_OPTIONAL = {"cpus", "memory_mib", "backup_disk_mib", "services"}
+_REQUIRED = {"title", "recipe", "protected", "exempt", "mailbox", "hour"}
+
+
+def load(folder: Path) -> Lab:
+    """Read a lab's folder.
+
+    :raises UserError: a file is missing or malformed; names file, table and the mend.
+    """
+    main = folder / "lab.toml"
+    entry = _toml(main)
+    _only(entry, _OPTIONAL | _REQUIRED, main)
+    for key in sorted(_REQUIRED - set(entry)):
+        raise UserError(f"lacks the key {key!r}", where=main)
+    steps = folder / "workload.toml"
+    workload = _toml(steps)
+    _only(workload, {"step", "forgotten", "repair"}, steps)
+    return Lab(
+        name=folder.name,
+        title=str(entry["title"]),
+        folder=folder,
+        recipe=str(entry["recipe"]),
+        cpus=_number(entry, "cpus", 2, main),
+        memory_mib=_number(entry, "memory_mib", 1024, main),
+        protected=_texts(entry, "protected", main),
+        exempt=_texts(entry, "exempt", main),
+        services={name: str(command) for name, command in entry.get("services", {}).items()},
+        backup_disk_mib=_number(entry, "backup_disk_mib", 0, main),
+        mailbox=str(entry["mailbox"]),
+        hour=str(entry["hour"]),
+        workload=parse_steps(workload.get("step", []), folder, f"{steps} [[step]]"),
+        forgotten=parse_steps(workload.get("forgotten", []), folder, f"{steps} [[forgotten]]"),
+        repair=parse_steps(workload.get("repair", []), folder, f"{steps} [[repair]]"),
+        attacks=_attacks(folder),
+    )
+
+
+def _attacks(folder: Path) -> tuple[Attack, ...]:
+    path = folder / "attacks.toml"
+    document = _toml(path)
+    _only(document, {"attack"}, path)
+    attacks = tuple(_attack(entry, folder, path) for entry in document.get("attack", []))
+    seen: set[str] = set()
+    for attack in attacks:
+        if attack.name in seen:
+            raise UserError(f"two attacks are named {attack.name!r}", where=path)
+        seen.add(attack.name)
+    return attacks
+
+
+def _attack(entry: Mapping[str, Any], folder: Path, path: Path) -> Attack:
+    name = str(entry.get("name", ""))
+    where = f"{path} attack {name!r}"
+    for key in ("name", "title", "steps", "gained", "enforcing"):
+        if key not in entry:
+            raise UserError(f"lacks the key {key!r}", where=where)
+    _only(entry, {"name", "title", "steps", "gained", "enforcing"}, where)
+    gained, expected = entry["gained"], entry["enforcing"]
+    if not isinstance(gained, dict) or len(gained) != 1 or set(gained) - {"body", "root"}:
+        raise UserError("gained needs either body (a regular expression) or root (a command)", where=where)
+    if not isinstance(expected, dict) or "record" not in expected or set(expected) - {"record", "status"}:
+        raise UserError("enforcing needs record (a regular expression) and may have status", where=where)
+    status = expected.get("status", [])
+    return Attack(
+        name=name,
+        title=str(entry["title"]),
+        steps=parse_steps(entry["steps"], folder, where, default_status=None),
+        gained_body=_regex(gained["body"], where) if "body" in gained else None,
+        gained_root=str(gained["root"]) if "root" in gained else None,
+        enforcing=Expected(
+            tuple(int(one) for one in (status if isinstance(status, list) else [status])),
+            _regex(expected["record"], where),
+        ),
+    )
+
+
+def _regex(text: Any, where: str) -> re.Pattern[str]:
+    try:
+        return re.compile(str(text), re.MULTILINE)
+    except re.error as error:
+        raise UserError(f"{text!r} is no regular expression: {error}", where=where) from error
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise UserError(
+            "is missing", where=path, mend="a lab needs lab.toml, workload.toml, attacks.toml"
+        ) from error
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"is malformed: {error}", where=path) from error
+
+
+def _only(entry: Mapping[str, Any], known: set[str], where: object) -> None:
+    for key in entry:
+        if key not in known:
+            raise _in(where, unknown("key", key, known))
+
+
+def _in(where: object, error: UserError) -> UserError:
+    return UserError(error.what, where=where, mend=error.mend)
+
+
+def _texts(entry: Mapping[str, Any], key: str, where: Path) -> tuple[str, ...]:
+    value = entry[key]
+    if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
+        raise UserError(f"{key} must be a list of texts", where=where)
+    return tuple(value)
+
+
+def _number(entry: Mapping[str, Any], key: str, default: int, where: Path) -> int:
+    value = entry.get(key, default)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise UserError(f"{key} must be a whole number", where=where)
+    return value

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a run found out: plain data, filled phase by phase, readable while the run is not over."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+
+class Phase(enum.StrEnum):
+    """The states a guest lives through, in this order, without a restart."""
+
+    BOOT = "boot"
+    DISABLED = "disabled"
+    LEARNING = "learning"
+    TUNED = "tuned"
+    PERMISSIVE = "permissive"
+    ENFORCING = "enforcing"
+    ATTACKED = "attacked"
+    LOGWATCH = "logwatch"
+    REPAIR = "repair"
+
+
+class Outcome(enum.StrEnum):
+    """What became of an attack in one mode."""
+
+    SUCCEEDED = "succeeded"
+    LOGGED = "logged"
+    """It succeeded, and the kernel logged what policy would have denied."""
+    DENIED = "denied"
+    """The attacker got nothing, the kernel logged the denial, and the client saw what it should."""
+    FAILED = "failed"
+    """The attacker got nothing, but not because of a denial of ours: proves nothing."""
+    UNDENIED = "undenied"
+    """The attacker got it although the policy is enforced."""
+    UNLOGGED = "unlogged"
+    """It succeeded in permissive mode, and nothing was logged."""
+    MISLED = "misled"
+    """Denied and logged, but the client saw another status than it should."""
+
+
+WANTED = {
+    Phase.DISABLED: Outcome.SUCCEEDED,
+    Phase.PERMISSIVE: Outcome.LOGGED,
+    Phase.ENFORCING: Outcome.DENIED,
+}
+
+
+@dataclass
+class Check:
+    """One thing the run asserts, and whether it held."""
+
+    phase: Phase
+    name: str
+    passed: bool
+    detail: str = ""
+    seconds: float = 0.0
+
+
+@dataclass
+class PhaseResult:
+    """One phase as it went."""
+
+    name: Phase
+    seconds: float = 0.0
+    requests: int = 0
+    violations: int = 0
+    """Audit records of protected domains in this phase that were not granted."""
+
+
+@dataclass
+class AttackResult:
+    """One attack in the three modes."""
+
+    name: str
+    title: str
+    outcomes: dict[Phase, Outcome] = field(default_factory=dict)
+    status: dict[Phase, int] = field(default_factory=dict)
+    """HTTP status of its last request, by mode."""
+    records: dict[Phase, list[str]] = field(default_factory=dict)
+    """The audit records that protected domains left, by mode."""
+
+    @property
+    def passed(self) -> bool:
+        """Succeeded when disabled, logged when permissive, denied when enforcing."""
+        return all(self.outcomes.get(phase) is wanted for phase, wanted in WANTED.items())
+
+
+@dataclass
+class Results:
+    """All that one run of one lab found out."""
+
+    lab: str
+    arch: str
+    kernel: str
+    release: str = ""
+    accel: str = ""
+    phases: list[PhaseResult] = field(default_factory=list)
+    attacks: list[AttackResult] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+    policy_memory_bytes: dict[str, int] = field(default_factory=dict)
+    drift: list[str] = field(default_factory=list)
+    """Learned and generalised policy against the golden one, a line each."""
+    finished: bool = False
+
+    @property
+    def passed(self) -> bool:
+        """Whether every phase was reached, every check held and every attack met its fate."""
+        return (
+            self.finished
+            and all(check.passed for check in self.checks)
+            and all(attack.passed for attack in self.attacks)
+        )
+
+    @property
+    def verdict(self) -> str:
+        """``passed``, ``failed``, or ``error`` for a run that did not come to its end."""
+        if not self.finished:
+            return "error"
+        return "passed" if self.passed else "failed"

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One step of a workload or an attack, as the lab's TOML files write it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ccslab.errors import UserError, unknown
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
+HTTP_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file sent in a form, as a browser would."""
+
+    field: str
+    filename: str
+    content: bytes
+    type: str = "application/octet-stream"
+
+
+@dataclass(frozen=True)
+class HttpStep:
+    """A request to the server under test; its response is compared between phases."""
+
+    name: str
+    method: str
+    path: str
+    form: Mapping[str, str] = field(default_factory=dict)
+    upload: Upload | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    status: int | None = 200
+    """The status expected when nothing is denied; ``None`` for "whatever comes"."""
+
+
+@dataclass(frozen=True)
+class RootStep:
+    """A shell command run in the guest as root, in the harness's own (exempt) domain."""
+
+    name: str
+    command: str
+    within_s: float | None = None
+    """Repeat until it succeeds, at most so many seconds: waiting for an event such as a mail."""
+    output: bool = False
+    """Whether its output is compared between phases."""
+
+
+Step = HttpStep | RootStep
+_HTTP_KEYS = {"name", "http", "form", "upload", "headers", "status"}
+_ROOT_KEYS = {"name", "root", "within_s", "output"}
+_UPLOAD_KEYS = {"field", "filename", "content", "file", "type"}
+
+
+def parse_steps(
+    entries: Any, folder: Path, where: str, *, default_status: int | None = 200
+) -> tuple[Step, ...]:
+    """Steps from a TOML array of tables.
+
+    :param folder: the lab's folder; payload files are named relative to it.
+    :param where: the file and table, for messages.
+    :raises UserError: a step is malformed; says which and how.
+    """
+    if not isinstance(entries, list):
+        raise UserError("steps must be an array of tables", where=where)
+    return tuple(
+        _parse(entry, folder, f"{where} step {number}", default_status)
+        for number, entry in enumerate(entries, start=1)
+    )
+
+
+def _parse(entry: Any, folder: Path, where: str, default_status: int | None) -> Step:
+    if not isinstance(entry, dict) or ("http" in entry) == ("root" in entry):
+        raise UserError('needs either http = "METHOD /path" or root = "command"', where=where)
+    kind = _HTTP_KEYS if "http" in entry else _ROOT_KEYS
+    for key in entry:
+        if key not in kind:
+            error = unknown("key", key, kind)
+            raise UserError(error.what, where=where, mend=error.mend)
+    if "root" in entry:
+        command = _text(entry, "root", where)
+        return RootStep(
+            name=str(entry.get("name", command.split("\n")[0][:60])),
+            command=command,
+            within_s=float(entry["within_s"]) if "within_s" in entry else None,
+            output=bool(entry.get("output", False)),
+        )
+    method, _, path = _text(entry, "http", where).partition(" ")
+    if method not in METHODS or not path.startswith("/"):
+        raise UserError(f"{entry['http']!r} is no request", where=where, mend='write e.g. "GET /index.html"')
+    form = entry.get("form", {})
+    if not isinstance(form, dict):
+        raise UserError("form must be a table", where=where)
+    return HttpStep(
+        name=str(entry.get("name", f"{method} {path}")),
+        method=method,
+        path=path,
+        form={key: str(value) for key, value in form.items()},
+        upload=_upload(entry["upload"], folder, where) if "upload" in entry else None,
+        headers={key: str(value) for key, value in entry.get("headers", {}).items()},
+        status=int(entry["status"]) if "status" in entry else default_status,
+    )
+
+
+def _upload(entry: Any, folder: Path, where: str) -> Upload:
+    if not isinstance(entry, dict) or set(entry) - _UPLOAD_KEYS or ("file" in entry) == ("content" in entry):
+        raise UserError("upload needs field, filename, and content or file", where=where)
+    if "file" in entry:
+        path = folder / str(entry["file"])
+        if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+            raise UserError(f"payload {entry['file']!r} is not in the lab's folder", where=where)
+        content = path.read_bytes()
+    else:
+        content = str(entry["content"]).encode()
+    kind = str(entry.get("type", "application/octet-stream"))
+    return Upload(str(entry.get("field", "file")), str(entry.get("filename", "file")), content, kind)
+
+
+def _text(entry: Mapping[str, Any], key: str, where: str) -> str:
+    value = entry[key]
+    if not isinstance(value, str) or not value.strip():
+        raise UserError(f"{key} must be a text", where=where)
+    return value.strip()
