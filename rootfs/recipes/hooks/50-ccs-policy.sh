@@ -25,12 +25,12 @@ fail() {
 
 [ -x "$root/$init_policy" ] || fail "$root/$init_policy is missing" "install tomoyo-tools in the image first"
 
-# The tools know /etc/tomoyo only.  dpkg leaves a link to a directory alone when it upgrades.
-mkdir -p "$ccs/policy" "$ccs/tools" "$root/var/log/tomoyo"
-chmod 0700 "$ccs" "$ccs/policy" "$ccs/tools" "$root/var/log/tomoyo"
+# The tools know /etc/tomoyo only.  The package's postinst made a configuration there: it is made again
+# below.  dpkg leaves a link to a directory alone when it upgrades.
+mkdir -p "$ccs/tools" "$root/var/log/tomoyo"
+chmod 0700 "$ccs" "$ccs/tools" "$root/var/log/tomoyo"
 if [ ! -L "$root/etc/tomoyo" ]; then
-    [ ! -d "$root/etc/tomoyo" ] || rmdir "$root/etc/tomoyo" ||
-        fail "$root/etc/tomoyo has files of its own" "move them to /etc/ccs"
+    rm -rf "$root/etc/tomoyo"
     ln -s ccs "$root/etc/tomoyo"
 fi
 
