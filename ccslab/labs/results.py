@@ -102,6 +102,8 @@ class Results:
     drift: list[str] = field(default_factory=list)
     """Learned and generalised policy against the golden one, a line each."""
     finished: bool = False
+    error: str = ""
+    """Why the run did not come to its end, the one line a person was told."""
 
     @property
     def passed(self) -> bool:
