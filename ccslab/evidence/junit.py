@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``junit.xml``: the run as CI systems read it, with the files of pytest-testinfra merged in.
+
+The form is what Jenkins' and GitLab's readers take in common: ``testsuites`` with counts that sum up, a
+``testsuite`` a phase, a ``testcase`` a check or an attack, at most one ``failure``, ``error`` or ``skipped``.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+
+from ccslab.evidence.text import one_line, visible, write
+from ccslab.labs.results import WANTED, AttackResult, Outcome, Phase, Results
+
+JUNIT = "junit.xml"
+TESTINFRA = "testinfra"
+_BAD = ("failure", "error", "skipped")
+
+MEANING = {
+    Outcome.SUCCEEDED: "it succeeded",
+    Outcome.LOGGED: "it succeeded and was logged",
+    Outcome.DENIED: "it was denied",
+    Outcome.FAILED: "it failed, but not by a denial of ours, which proves nothing",
+    Outcome.UNDENIED: "the attacker got it although the policy is enforced",
+    Outcome.UNLOGGED: "it succeeded and nothing was logged",
+    Outcome.MISLED: "it was denied and logged, but the client saw the wrong status",
+}
+
+
+def write_junit(results: Results, folder: Path) -> Path:
+    """Write ``junit.xml`` of a run, with ``testinfra/*.xml`` of its folder merged; returns its path.
+
+    :raises InfrastructureError: the disk is full or the folder cannot be written.
+    """
+    tree = build(results, folder)
+    ET.indent(tree)
+    content = ET.tostring(tree, encoding="utf-8", xml_declaration=True)
+    return write(folder / JUNIT, content + b"\n")
+
+
+def build(results: Results, folder: Path) -> ET.Element:
+    """The document's root element."""
+    root = ET.Element("testsuites", name=visible(f"ccs-lab {results.lab}"))
+    spent = {phase.name: phase.seconds for phase in results.phases}
+    for phase in Phase:
+        suite = _phase_suite(results, phase)
+        if phase in spent or len(suite):
+            suite.set("time", f"{spent.get(phase, 0.0):.3f}")
+            root.append(suite)
+    if not results.finished:
+        suite = ET.SubElement(root, "testsuite", name=visible(f"{results.lab}.run"))
+        case = _case(suite, "the run comes to its end", 0.0)
+        _mark(case, "error", results.error or "the run ended before its last phase")
+    for path in sorted((folder / TESTINFRA).glob("*.xml")):
+        root.extend(_merged(path))
+    for suite in root:
+        _number_twins(suite)
+        _count(suite, [suite])
+        if "time" not in suite.attrib:
+            suite.set("time", f"{sum(float(case.get('time', 0)) for case in suite):.3f}")
+    _count(root, list(root))
+    root.set("time", f"{sum(float(suite.get('time', 0)) for suite in root):.3f}")
+    return root
+
+
+def reason(attack: AttackResult) -> str:
+    """Why an attack did not meet its fate, as a person is told it; "" if it did."""
+    wrong = []
+    for mode, wanted in WANTED.items():
+        got = attack.outcomes.get(mode)
+        if got is None:
+            wrong.append(f"{mode}: it was not tried (wanted: {wanted})")
+        elif got is not wanted:
+            status = f", HTTP {attack.status[mode]}" if mode in attack.status else ""
+            meaning = MEANING[got]
+            wrong.append(f"{mode}: {meaning}{status} (wanted: {wanted})")
+    return "; ".join(wrong)
+
+
+def _phase_suite(results: Results, phase: Phase) -> ET.Element:
+    suite = ET.Element("testsuite", name=visible(f"{results.lab}.{phase}"))
+    for check in results.checks:
+        if check.phase is phase:
+            case = _case(suite, check.name, check.seconds)
+            if not check.passed:
+                _mark(case, "failure", check.detail or f"{check.name}: did not hold")
+    if phase is Phase.ATTACKED:
+        for attack in results.attacks:
+            _attack_case(suite, attack, results.finished)
+    return suite
+
+
+def _attack_case(suite: ET.Element, attack: AttackResult, finished: bool) -> None:
+    case = _case(suite, attack.name, 0.0)
+    if attack.passed:
+        return
+    reached = all(attack.outcomes.get(mode, wanted) is wanted for mode, wanted in WANTED.items())
+    message = f"{attack.title}: {reason(attack)}"
+    if reached and not finished:
+        # Nothing went wrong with it so far; the run's own error is what makes the file red.
+        _mark(case, "skipped", message)
+        return
+    records = [f"{mode}: {record}" for mode, some in attack.records.items() for record in some]
+    _mark(case, "failure", message, "\n".join(records or ["no audit records"]))
+
+
+def _case(suite: ET.Element, name: str, seconds: float) -> ET.Element:
+    return ET.SubElement(
+        suite, "testcase", classname=suite.get("name", ""), name=one_line(name), time=f"{seconds:.3f}"
+    )
+
+
+def _mark(case: ET.Element, kind: str, message: str, text: str = "") -> None:
+    ET.SubElement(case, kind, message=one_line(message)).text = visible(text or message)
+
+
+def _merged(path: Path) -> Iterator[ET.Element]:
+    """The suites of a file that pytest left, each by itself; a suite with one error if it is broken."""
+    name = f"{TESTINFRA}.{visible(path.stem)}"
+    try:
+        root = ET.parse(path).getroot()  # noqa: S314 (our own pytest wrote it)
+        suites = [suite for suite in root.iter("testsuite") if suite.find("testcase") is not None]
+    except (ET.ParseError, OSError) as error:
+        suite = ET.Element("testsuite", name=name)
+        _mark(_case(suite, "pytest leaves its report", 0.0), "error", f"{path.name} is malformed: {error}")
+        yield suite
+        return
+    if not suites:
+        suite = ET.Element("testsuite", name=name)
+        _mark(_case(suite, "pytest runs tests", 0.0), "error", f"{path.name} holds no test")
+        yield suite
+    for found in suites:
+        kept = {key: visible(value) for key, value in found.attrib.items() if key == "timestamp"}
+        suite = ET.Element("testsuite", {"name": name, **kept})
+        for given in found.findall("testcase"):
+            _add_case(suite, given)
+        yield suite
+
+
+def _add_case(suite: ET.Element, given: ET.Element) -> None:
+    """A case of pytest's; of several outcomes (failed, then an error in teardown) the first counts."""
+    case = _case(suite, given.get("name", ""), _seconds(given.get("time", "")))
+    case.set("classname", visible(given.get("classname", "") or suite.get("name", "")))
+    marks = [child for child in given if child.tag in _BAD]
+    for mark in marks[:1]:
+        text = "\n".join(one.text or one.get("message") or one.tag for one in marks)
+        _mark(case, mark.tag, mark.get("message") or mark.get("type") or mark.tag, text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        return max(0.0, float(text.replace(",", "")))
+    except ValueError:
+        return 0.0
+
+
+def _number_twins(suite: ET.Element) -> None:
+    """Readers take cases of one class and name for one case; number the second and the later ones."""
+    seen: dict[tuple[str, str], int] = {}
+    for case in suite.iter("testcase"):
+        key = case.get("classname", ""), case.get("name", "")
+        seen[key] = seen.get(key, 0) + 1
+        if seen[key] > 1:
+            case.set("name", f"{key[1]} ({seen[key]})")
+
+
+def _count(element: ET.Element, suites: list[ET.Element]) -> None:
+    cases = [case for suite in suites for case in suite.findall("testcase")]
+    element.set("tests", str(len(cases)))
+    for kind, attribute in zip(_BAD, ("failures", "errors", "skipped"), strict=True):
+        element.set(attribute, str(sum(case.find(kind) is not None for case in cases)))

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The folders that runs leave: made, linked as the latest, listed, removed.
+
+``runs/<lab>-<arch>-<kernel>-<time>/`` is one run, ``runs/latest/<lab>`` the newest finished one of a lab.
+The file ``.run`` in a folder says whose it is; the living run holds a flock on it, which the kernel frees
+with its process, so that a killed run is told from a running one, and a running one is never removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import fcntl
+import itertools
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ccslab.errors import UserError
+from ccslab.evidence.text import disk_errors
+
+MARK = ".run"
+LATEST = "latest"
+RESULTS = "results.json"
+_NEW, _GONE = ".new-", ".gone-"
+
+
+class State(enum.StrEnum):
+    """How far a run came."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    """It left results, whatever its verdict."""
+    BROKEN = "broken off"
+    """It was killed before it could leave results."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder, seen from outside."""
+
+    folder: Path
+    lab: str
+    arch: str
+    kernel: str
+    started: datetime
+
+    @property
+    def state(self) -> State:
+        """Running, finished or broken off, as of now."""
+        if _locked(self.folder):
+            return State.RUNNING
+        return State.FINISHED if (self.folder / RESULTS).is_file() else State.BROKEN
+
+
+class LivingRun:
+    """The folder of the run that goes on in this process; a context, its end frees the lock."""
+
+    def __init__(self, run: Run, lock: int) -> None:
+        self.run = run
+        self.folder = run.folder
+        self._lock = lock
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._lock)
+
+
+def create(runs: Path, *, lab: str, arch: str, kernel: str, now: datetime | None = None) -> LivingRun:
+    """Make the folder of a new run; another run of the same second gets another name (``-2``, ``-3`` ...).
+
+    :param runs: the folder of all runs; made if missing.
+    :param now: when the run started; this instant if None.
+    :raises InfrastructureError: the disk is full or the folder cannot be written.
+    """
+    started = (now or datetime.now(UTC)).astimezone(UTC)
+    stem = "-".join([_slug(lab), _slug(arch), _slug(kernel), f"{started:%Y%m%dT%H%M%SZ}"])
+    said = {"lab": lab, "arch": arch, "kernel": kernel, "started": started.isoformat()}
+    with disk_errors(runs):
+        runs.mkdir(parents=True, exist_ok=True)
+        # Filled and locked under another name: a folder with a run's name is at no instant without its mark.
+        aside = Path(tempfile.mkdtemp(prefix=_NEW, dir=runs))
+        aside.chmod(0o755)
+        lock = os.open(aside / MARK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            os.write(lock, (json.dumps(said) + "\n").encode())
+            folder = _rename_free(aside, runs, stem)
+        except BaseException:
+            os.close(lock)
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+    return LivingRun(Run(folder, lab, arch, kernel, started), lock)
+
+
+def _rename_free(aside: Path, runs: Path, stem: str) -> Path:
+    for number in itertools.count(1):
+        folder = runs / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            aside.rename(folder)  # refused by the kernel if it exists, for it holds a mark
+        except (FileExistsError, OSError) as error:
+            if not folder.exists():
+                raise error
+        else:
+            return folder
+    raise AssertionError("unreachable")
+
+
+def link_latest(run: Run) -> Path:
+    """Point ``runs/latest/<lab>`` to this run, unless one that started later has it; returns the link."""
+    runs = run.folder.parent
+    link = runs / LATEST / _slug(run.lab)
+    with disk_errors(link), _latest_lock(runs):
+        there = _read(link.resolve()) if link.is_symlink() else None
+        if there is None or there.started <= run.started:
+            aside = link.with_name(f".{link.name}.new")
+            aside.unlink(missing_ok=True)
+            aside.symlink_to(Path("..") / run.folder.name)
+            aside.replace(link)
+    return link
+
+
+def latest(runs: Path, lab: str) -> Run:
+    """The newest finished run of a lab.
+
+    :raises UserError: there is none.
+    """
+    link = runs / LATEST / _slug(lab)
+    found = _read(link.resolve()) if link.is_symlink() else None
+    if found is None:
+        raise UserError(f"no finished run of {lab}", where=runs, mend=f"start one: ./inv lab.scenario {lab}")
+    return found
+
+
+def listed(runs: Path, lab: str = "") -> list[Run]:
+    """The runs below a folder (of one lab, if named), the newest last."""
+    if not runs.is_dir():
+        return []
+    found = (_read(path) for path in runs.iterdir() if not path.name.startswith("."))
+    mine = [run for run in found if run is not None and lab in ("", run.lab)]
+    return sorted(mine, key=lambda run: (run.started, run.folder.name))
+
+
+def clean(runs: Path, *, keep: int, lab: str = "") -> list[Path]:
+    """Remove runs but the newest ``keep`` of each lab; returns the folders that went.
+
+    A running one stays; so does the one that ``latest`` points to, unless ``keep`` is 0.
+
+    :raises UserError: ``keep`` is negative.
+    :raises InfrastructureError: a folder cannot be removed.
+    """
+    if keep < 0:
+        raise UserError(f"keep must be 0 or more, not {keep}")
+    removed: list[Path] = []
+    with disk_errors(runs):
+        for name in sorted({run.lab for run in listed(runs, lab)}):
+            all_of_lab = listed(runs, name)
+            link = runs / LATEST / _slug(name)
+            pointed = link.resolve() if keep and link.is_symlink() else None
+            for run in all_of_lab[: len(all_of_lab) - keep]:
+                if run.folder.resolve() != pointed and _remove(run):
+                    removed.append(run.folder)
+            if link.is_symlink() and not link.exists():
+                link.unlink()
+        _sweep(runs)
+    return removed
+
+
+def _remove(run: Run) -> bool:
+    """Take a folder out of sight at once, then delete it; not if its run lives."""
+    with _try_lock(run.folder / MARK) as got:
+        if not got:
+            return False
+        gone = run.folder.with_name(f"{_GONE}{run.folder.name}")
+        run.folder.rename(gone)
+        shutil.rmtree(gone)
+        return True
+
+
+def _sweep(runs: Path) -> None:
+    """Delete what a run or a removal that was killed left under a hidden name."""
+    hidden = [path for path in runs.glob(".*") if path.name.startswith((_NEW, _GONE))]
+    for path in hidden:
+        # A folder without its mark may be one that is being made this instant.
+        if (path / MARK).exists() or path.name.startswith(_GONE):
+            with _try_lock(path / MARK) as got:
+                if got:
+                    shutil.rmtree(path, ignore_errors=True)
+
+
+def _read(folder: Path) -> Run | None:
+    """The run of a folder; None if it is no run's."""
+    try:
+        said = json.loads((folder / MARK).read_text())
+        started = datetime.fromisoformat(said["started"])
+        return Run(folder, str(said["lab"]), str(said["arch"]), str(said["kernel"]), started)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _slug(text: str) -> str:
+    """A word for a file name."""
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", text).strip(".-") or "unnamed"
+
+
+def _locked(folder: Path) -> bool:
+    with _try_lock(folder / MARK) as got:
+        return not got
+
+
+@contextlib.contextmanager
+def _try_lock(path: Path) -> Iterator[bool]:
+    """Hold a file's lock if it is free; a file that is not there is free."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield True
+        return
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _latest_lock(runs: Path) -> Iterator[None]:
+    folder = runs / LATEST
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

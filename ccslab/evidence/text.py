@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Files and text of a run: written whole or not at all, and harmless to whoever shows them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ccslab.errors import InfrastructureError
+from ccslab.store import sync
+
+# What XML 1.0 (section 2.2) cannot carry, and C1 controls, which some terminals obey like ESC [.
+_UNSHOWABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+def visible(text: str) -> str:
+    r"""The text with control characters spelled out (``\x1b``), newlines and tabs kept.
+
+    A guest is not trusted: what it prints must neither steer a terminal nor break an XML file.
+    """
+    return _UNSHOWABLE.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+def one_line(text: str) -> str:
+    """The text on one line, visible."""
+    return " ".join(visible(text).split())
+
+
+def write(path: Path, content: bytes) -> Path:
+    """Write a file so that it is whole or absent, whenever we are killed.
+
+    :raises InfrastructureError: the disk is full or the folder cannot be written.
+    """
+    with disk_errors(path):
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fchmod(stream.fileno(), 0o644)
+                os.fsync(stream.fileno())
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        sync(path.parent)
+    return path
+
+
+def write_json(path: Path, document: dict[str, Any]) -> Path:
+    """Write a JSON document, ASCII only, keys in the order given.
+
+    :raises InfrastructureError: as ``write``.
+    """
+    text = json.dumps(document, indent=1, allow_nan=False) + "\n"
+    return write(path, text.encode("ascii"))
+
+
+@contextlib.contextmanager
+def disk_errors(where: Path) -> Iterator[None]:
+    """Turn what the disk says (full, read-only, forbidden) into an InfrastructureError."""
+    try:
+        yield
+    except OSError as error:
+        raise InfrastructureError(
+            error.strerror or str(error),
+            where=error.filename or where,
+            mend="free space or make the folder writable; old runs go with ./inv lab.clean",
+        ) from error
