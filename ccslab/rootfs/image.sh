@@ -27,7 +27,7 @@ hostname "$GUEST_HOSTNAME"
 inside() {
     env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 TZ=UTC \
         DEBIAN_FRONTEND=noninteractive SOURCE_DATE_EPOCH="$EPOCH" GUEST_HOSTNAME="$GUEST_HOSTNAME" \
-        GUEST_PASSWORD="$GUEST_PASSWORD" /usr/sbin/chroot "$TREE" /bin/sh -eu "$@"
+        GUEST_PASSWORD="$GUEST_PASSWORD" /usr/sbin/chroot "$TREE" "$@"
 }
 
 for part in "$@"; do
@@ -48,7 +48,7 @@ for part in "$@"; do
     hook:*)
         say "hook $(basename "$what")"
         install -m 755 "$what" "$TREE/run/hook"
-        inside /run/hook || {
+        inside /run/hook / || {
             echo "E: hook $(basename "$what") ended with status $?" >&2
             exit 1
         }
