@@ -11,10 +11,11 @@ from ccslab.errors import UserError
 from ccslab.policy import pathname
 
 Item = TypeVar("Item")
+Item_co = TypeVar("Item_co", covariant=True)
 
 
 @dataclass(frozen=True)
-class Statement(Generic[Item]):
+class Statement(Generic[Item_co]):
     """One line that is neither empty nor a comment: what it says, or why it says nothing.
 
     :param scope: the domain or namespace the line belongs to.
@@ -23,7 +24,7 @@ class Statement(Generic[Item]):
     line: int
     text: str
     scope: str
-    item: Item | None
+    item: Item_co | None
     fault: str = ""
 
 
