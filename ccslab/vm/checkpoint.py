@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Checkpoints that outlive their process: a saved running guest as an artifact of the store."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ccslab.errors import UserError
+from ccslab.process import run
+from ccslab.store import Store, hash_file
+from ccslab.vm.accel import qemu_version
+
+if TYPE_CHECKING:
+    from ccslab.vm.machine import Machine
+
+MANIFEST = "checkpoint.json"
+READY = "ready"
+KIND = "checkpoint"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A folder with the qcow2 overlays of a guest and, inside them, the snapshot ``name``."""
+
+    folder: Path
+    name: str
+
+    @classmethod
+    def read(cls, folder: Path) -> Checkpoint:
+        """The checkpoint published in a folder.
+
+        :raises UserError: there is none.
+        """
+        manifest = folder / MANIFEST
+        if not manifest.is_file():
+            raise UserError("there is no checkpoint", where=folder, mend="make one with ensure()")
+        return cls(folder, str(json.loads(manifest.read_text())["name"]))
+
+    def disk(self, name: str) -> Path:
+        """A disk file of the checkpoint.
+
+        :raises UserError: the guest that was saved had no such disk.
+        """
+        path = self.folder / name
+        if not path.is_file():
+            raise UserError(
+                f"the checkpoint has no {name}", where=self.folder, mend="give the disks it was made with"
+            )
+        return path
+
+
+def inputs_of(machine: Machine, extra: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What decides a checkpoint of this guest: kernel, image, hardware, accelerator, QEMU, and ``extra``."""
+    what = machine.what
+    return {
+        "kernel": hash_file(what.kernel),
+        "initrd": hash_file(what.initrd) if what.initrd else "",
+        "image": hash_file(machine.image) if machine.image else "",
+        "append": what.command_line,
+        "hardware": asdict(machine.hardware),
+        "disks": [
+            {
+                "size": disk.size_bytes,
+                "serial": disk.serial,
+                "base": hash_file(disk.base) if disk.base else "",
+            }
+            for disk in machine.disks
+        ],
+        "forwards": len(machine.forwards),
+        "accel": machine.accel.name,
+        "qemu": qemu_version(machine.hardware.program),
+        **(extra or {}),
+    }
+
+
+def publish(machine: Machine, folder: Path, name: str = READY) -> None:
+    """Save a running guest and put its disks into ``folder``; the guest is stopped by it.
+
+    The guest's console must be at a root shell's prompt: that is where a clone comes back to.
+    """
+    machine.save(name)
+    machine.watch.expected = True
+    machine.process.kill()
+    for path in machine.disk_files():
+        run(["cp", "--reflink=auto", "--sparse=always", path, folder / path.name], timeout_s=300)
+    (folder / MANIFEST).write_text(json.dumps({"name": name}) + "\n")
+
+
+def ensure(
+    make: Callable[[Path], Machine],
+    prepare: Callable[[Machine], None],
+    *,
+    store: Store | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Path:
+    """The folder of the checkpoint of a prepared guest; boots and prepares one only if there is none.
+
+    :param make: makes the (not yet entered) machine in the folder it is given.
+    :param prepare: boots it and brings it to a root shell's prompt on the console.
+    :param extra: further inputs, such as the hash of what ``prepare`` does.
+    """
+    store = store or Store()
+    with tempfile.TemporaryDirectory(prefix="ccslab-checkpoint-") as work:
+        machine = make(Path(work) / "guest")
+
+        def build(folder: Path) -> None:
+            with machine:
+                prepare(machine)
+                publish(machine, folder)
+
+        return store.get(KIND, inputs_of(machine, extra), build)

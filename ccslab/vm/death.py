@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What tells, in the middle of any wait, that a guest is lost: console lines, QMP events, QEMU's exit."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from ccslab.errors import InfrastructureError
+
+DEATHS = Path(__file__).with_name("deaths.txt")
+STAMP = r"\[ *\d+\.\d{6}\](?:\[ *[TC]\d+\])? "  # printk's time, and the caller with CONFIG_PRINTK_CALLER
+LAST_LINES = 60
+SHOWN_LINES = 6
+SETTLE_S = 0.3  # a dying kernel is listened to until it has been quiet for so long ...
+SETTLE_AT_MOST_S = 2.0  # ... but no longer than this
+
+
+class GuestDied(InfrastructureError):
+    """The guest is lost: panic, oops, early exit of QEMU, silence.
+
+    ``reason`` says how, ``last`` are the last lines of its console.
+    """
+
+    def __init__(self, reason: str, *, where: object = "", last: list[str] | None = None) -> None:
+        self.reason = reason
+        self.last = last or []
+        shown = " | ".join([line for line in self.last if line.strip()][-SHOWN_LINES:]) or "(nothing)"
+        super().__init__(reason, where=where, mend=f"the console ended with: {shown}")
+
+
+@cache
+def death_pattern() -> re.Pattern[str]:
+    """The death strings of deaths.txt as one expression."""
+    lines = (line.strip() for line in DEATHS.read_text().splitlines())
+    words = "|".join(line for line in lines if line and not line.startswith("#"))
+    return re.compile(rf"(?:^|{STAMP})(?:{words}).*")
+
+
+class Watch:
+    """The one place where a guest is declared dead; waits ask ``check``, others are called back.
+
+    Thread-safe: the console's reader, QMP's loop and the thread that waits for QEMU's exit all report here.
+    """
+
+    def __init__(self, where: object = "") -> None:
+        self.where = where
+        self.changed = threading.Condition()
+        self.expected = False
+        """Whether the guest is meant to end; an exit is no death then."""
+        self.reason = ""
+        self.last: deque[str] = deque(maxlen=LAST_LINES)
+        self.on_death: list[Callable[[], None]] = []
+        self._declared = 0.0
+        self._heard = 0.0
+
+    def line(self, text: str) -> None:
+        """A whole line came from the console."""
+        self.last.append(text)
+        self._heard = time.monotonic()
+        if found := death_pattern().search(text):
+            self.declare(f"the guest's kernel died: {re.sub('^' + STAMP, '', found.group()).strip()}")
+
+    def declare(self, reason: str) -> None:
+        """The guest is lost; the first reason stands."""
+        with self.changed:
+            if self.reason or self.expected:
+                return
+            self.reason = reason
+            self._declared = self._heard = time.monotonic()
+            self.changed.notify_all()
+        for callback in self.on_death:
+            callback()
+
+    @property
+    def settled(self) -> bool:
+        """Whether the dying kernel has had its last words."""
+        now = time.monotonic()
+        return bool(self.reason) and (now - self._heard > SETTLE_S or now - self._declared > SETTLE_AT_MOST_S)
+
+    def check(self) -> None:
+        """:raises GuestDied: the guest is lost."""
+        if self.reason:
+            raise self.error()
+
+    def error(self, reason: str = "") -> GuestDied:
+        """The exception for what happened, with the last console lines."""
+        return GuestDied(reason or self.reason, where=self.where, last=list(self.last))

@@ -1,0 +1,375 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A guest: QEMU, its console, its control channel and its SSH, from boot to a certain end."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ccslab.errors import InfrastructureError, UserError
+from ccslab.store import disk_errors
+from ccslab.vm.accel import TCG, Accel
+from ccslab.vm.checkpoint import Checkpoint
+from ccslab.vm.console import LOGIN, Console
+from ccslab.vm.death import Watch
+from ccslab.vm.qemu import (
+    STATE_DISK_BYTES,
+    Boot,
+    Channels,
+    CommandLine,
+    Disk,
+    Hardware,
+    Process,
+    copy_overlay,
+    overlay,
+    ports,
+)
+from ccslab.vm.qmp import Event, EventLog, Qmp
+from ccslab.vm.ssh import Keys, Ssh
+
+BOOT_TIMEOUT_S = 300.0
+BOOT_SILENCE_S = 90.0  # systemd says nothing for up to half a minute under TCG on a busy host
+SHUTDOWN_TIMEOUT_S = 90.0
+LOCK = "vm.lock"
+
+
+class Machine:
+    """One guest and all that the run keeps of it, below ``folder``; ends with its ``with`` block.
+
+    :param kernel: bzImage.
+    :param image: raw root filesystem, never written to; None boots the initramfs alone.
+    :param folder: gets console.log, console.cast, qmp.jsonl, qemu.log, machine.json and ssh/.
+    :param append: further words of the kernel command line.
+    :param forwards: name -> guest port; each gets a free port of 127.0.0.1.
+    :param disks: further disks, from /dev/vdb on.
+    :param checkpoint: start from this saved running guest instead of booting.
+    :param hardware: overrides arch, cpus and memory_mib.
+    """
+
+    def __init__(
+        self,
+        kernel: Path,
+        image: Path | None,
+        folder: Path,
+        *,
+        arch: str = "x86_64",
+        cpus: int = 2,
+        memory_mib: int = 1024,
+        append: Sequence[str] = (),
+        accel: Accel = TCG,
+        forwards: Mapping[str, int] | None = None,
+        initrd: Path | None = None,
+        disks: Sequence[Disk] = (),
+        checkpoint: Path | None = None,
+        hardware: Hardware | None = None,
+    ) -> None:
+        for path in (kernel, image, initrd):
+            if path is not None and not path.is_file():
+                raise UserError("there is no such file", where=path)
+        self.image = image
+        self.folder = folder
+        self.hardware = hardware or Hardware(arch=arch, cpus=cpus, memory_mib=memory_mib)
+        self.what = Boot(kernel, initrd, tuple(append), root=image is not None)
+        self.accel = accel
+        self.forwards = dict({"ssh": 22, "http": 80} if forwards is None else forwards)
+        self.disks = tuple(disks)
+        self.checkpoint = Checkpoint.read(checkpoint) if checkpoint else None
+        self.watch = Watch(folder / "console.log")
+        self.keys = Keys(folder / "ssh")
+        self._cleanup = contextlib.ExitStack()
+        self._ports: dict[str, int] = {}
+        self._ssh: Ssh | None = None
+        self._begun = 0.0
+
+    # -- life ----------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        """Make the disks and start QEMU, stopped before its first instruction."""
+        try:
+            with disk_errors(self.folder):
+                self._open()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Let the guest run, from its first instruction or from its checkpoint."""
+        self._begun = time.monotonic()
+        if self.checkpoint:
+            self._monitor(f"loadvm {self.checkpoint.name}")
+        self.qmp.execute("cont")
+
+    def boot(self, timeout_s: float = BOOT_TIMEOUT_S, *, until: str = LOGIN) -> float:
+        """Start the guest and wait for its login prompt (or ``until``); returns the seconds it took.
+
+        A guest that starts from a checkpoint comes back to the root shell it was saved at.
+
+        :raises GuestDied: panic, oops, early exit, or a console silent for 90 s.
+        """
+        if not self._begun:
+            self.start()
+        if self.checkpoint:
+            self.console.resume(timeout_s=timeout_s)
+            seconds = time.monotonic() - self._begun
+            self.set_clock()
+            self.install_key()
+            return seconds
+        self.console.expect(until, timeout_s, silence_s=BOOT_SILENCE_S)
+        return time.monotonic() - self._begun
+
+    def login(self, *, timeout_s: float = 120.0) -> None:
+        """Log in as root on the console, and let the run's SSH key in."""
+        if self.checkpoint:
+            return
+        self.console.login(timeout_s=timeout_s)
+        self.install_key()
+
+    def alive(self) -> bool:
+        """Whether QEMU runs and nothing has declared the guest dead."""
+        return self.process.alive and not self.watch.reason
+
+    def shutdown(self, timeout_s: float = SHUTDOWN_TIMEOUT_S) -> None:
+        """Shut the guest down in order, by its power button, and wait until QEMU has ended.
+
+        :raises InfrastructureError: it did not within the time; it is killed then.
+        """
+        self.watch.expected = True
+        if self._ssh:
+            self._ssh.drop()
+        if self.process.alive:
+            self.qmp.execute("system_powerdown")
+        self.wait_exit(timeout_s)
+
+    def wait_exit(self, timeout_s: float = SHUTDOWN_TIMEOUT_S) -> str:
+        """Wait until the guest ends QEMU by itself; returns why (``guest-shutdown``, ``guest-reset`` ...).
+
+        :raises InfrastructureError: it did not within the time; it is killed then.
+        """
+        self.watch.expected = True
+        if self.process.wait(timeout_s) is None:
+            self.stop()
+            raise InfrastructureError(
+                f"the guest did not shut down within {timeout_s:.0f} s", where=self.watch.where
+            )
+        self.qmp.close()
+        ends = [event for event in self.qmp.events.all() if event.name == "SHUTDOWN"]
+        return str(ends[-1].data.get("reason", "")) if ends else ""
+
+    def stop(self) -> None:
+        """End QEMU now, if it runs, and remove its disks; safe to call again."""
+        self.watch.expected = True
+        if self._ssh:
+            self._ssh.drop()
+        self._cleanup.close()
+
+    # -- channels ------------------------------------------------------------------------------------
+
+    @property
+    def ssh(self) -> Ssh:
+        """SSH as root with the run's key."""
+        if self._ssh is None:
+            raise UserError("ssh is used before the run's key is in the guest", mend="call login() first")
+        return self._ssh
+
+    def port(self, name: str) -> int:
+        """The port of 127.0.0.1 that reaches the guest's port of this name (``http``)."""
+        if name not in self._ports:
+            raise UserError(f"no port is forwarded as {name!r}", mend=f"there are: {', '.join(self._ports)}")
+        return self._ports[name]
+
+    @property
+    def events(self) -> list[Event]:
+        """Every QMP event so far, in order."""
+        return self.qmp.events.all()
+
+    def install_key(self) -> None:
+        """Let the run's key in by the console (unrecorded), and pin the host keys the console shows.
+
+        A guest without sshd is left alone.
+        """
+        if "ssh" not in self._ports:
+            return
+        self.keys.make()
+        with self.console.unrecorded():
+            if self.console.run("test -x /usr/sbin/sshd").status:
+                return
+            line = self.keys.public
+            self.console.run(
+                f"mkdir -p -m 700 /root/.ssh && echo '{line}' >> /root/.ssh/authorized_keys; "
+                "ls /etc/ssh/ssh_host_*_key >/dev/null 2>&1 || ssh-keygen -A",
+                check=True,
+            )
+            shown = self.console.run("cat /etc/ssh/ssh_host_*_key.pub; clear", check=True)
+        self.keys.write(self.port("ssh"), shown.output)
+        self._ssh = Ssh(self.keys, self.port("ssh"), self.watch)
+        self.watch.on_death.append(self._ssh.drop)
+
+    def set_clock(self) -> None:
+        """Set the guest's clock to the host's: a loaded guest lives in the time it was saved in."""
+        with self.console.unrecorded():
+            self.console.run(f"date -u -s @{time.time():.2f} >/dev/null")
+
+    # -- checkpoints ---------------------------------------------------------------------------------
+
+    def save(self, name: str) -> float:
+        """Save the running guest, memory and disks, under a name; returns the seconds it took."""
+        begun = time.monotonic()
+        self._monitor(f"savevm {_tag(name)}")
+        return time.monotonic() - begun
+
+    def load(self, name: str, *, clock: bool = False) -> float:
+        """Bring the guest back to what ``save`` saved; returns the seconds it took.
+
+        What the console said meanwhile is dropped from its buffer (not from its log), SSH connects anew.
+
+        :param clock: set the guest's clock right by a command on its console.
+        """
+        begun = time.monotonic()
+        if self._ssh:
+            self._ssh.drop()
+        self._monitor(f"loadvm {_tag(name)}")
+        self.console.feed.forget()
+        seconds = time.monotonic() - begun
+        if clock:
+            self.set_clock()
+        return seconds
+
+    def _monitor(self, line: str) -> None:
+        said = self.qmp.monitor(line, timeout_s=120.0).strip()
+        if said:
+            raise InfrastructureError(f"{line}: {said}", where="QEMU")
+
+    # -- making --------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._cleanup.enter_context(_locked(self.folder))
+        remove_disks(self.folder)
+        self._cleanup.callback(remove_disks, self.folder)
+        self._make_disks()
+        self.process = Process(self._command_line, log=self.folder / "qemu.log", on_exit=self._exited)
+        self.console = Console(
+            self.process.serial.detach(),
+            log=self.folder / "console.log",
+            cast=_unused(self.folder / "console.cast"),
+            watch=self.watch,
+            title=f"ccs-lab: {self.folder.name}",
+        )
+        self._cleanup.callback(self.console.close)
+        self._cleanup.callback(self.process.kill)
+        try:
+            self.qmp = Qmp(self.process.qmp, EventLog(self.folder / "qmp.jsonl", self._event))
+        except InfrastructureError as error:
+            self.process.wait(2.0)
+            raise InfrastructureError(f"QEMU did not start: {self.process.said() or error}") from error
+        self._cleanup.callback(self.qmp.close)
+        self._ports = ports(self.qmp.monitor("info usernet"), self.forwards)
+        about = {
+            "pid": self.process.pid,
+            "harness": os.getpid(),
+            "accel": self.accel.name,
+            "why": self.accel.why,
+            "ports": self._ports,
+            "argv": self.process.argv,
+        }
+        (self.folder / "machine.json").write_text(json.dumps(about, indent=1) + "\n")
+
+    def _make_disks(self) -> None:
+        bases = [Disk(base=self.image), *self.disks] if self.image else list(self.disks)
+        self._files: list[tuple[Path, str]] = []
+        for number, disk in enumerate(bases):
+            path = self.folder / f"disk{number}.qcow2"
+            if self.checkpoint:
+                copy_overlay(self.checkpoint.disk(path.name), path, disk.base)
+            else:
+                overlay(path, disk.base, disk.size_bytes)
+            self._files.append((path, disk.serial))
+        self._state = None if bases else self.folder / "state.qcow2"
+        if self._state and self.checkpoint:
+            copy_overlay(self.checkpoint.disk(self._state.name), self._state, None)
+        elif self._state:
+            overlay(self._state, None, STATE_DISK_BYTES)
+
+    def _command_line(self, channels: Channels) -> CommandLine:
+        return CommandLine(
+            self.hardware, self.what, self.accel, channels, self._files, self._state, self.forwards
+        )
+
+    def disk_files(self) -> list[Path]:
+        """The guest's private disk files."""
+        return [path for path, _ in self._files] + ([self._state] if self._state else [])
+
+    # -- news ----------------------------------------------------------------------------------------
+
+    def _exited(self, status: int) -> None:
+        said = self.process.said() if hasattr(self, "process") else ""
+        detail = f": {said}" if status and said else ""
+        self.watch.declare(f"QEMU ended early with status {status}{detail}")
+
+    def _event(self, event: Event) -> None:
+        if event.name == "GUEST_PANICKED":
+            self.watch.declare("the guest panicked")
+        elif event.name == "BLOCK_IO_ERROR":
+            self.watch.declare(f"a disk of the guest failed: {event.data.get('reason', '')}")
+        elif event.name == "SHUTDOWN" and event.data.get("guest"):
+            self.watch.declare(f"the guest ended by itself ({event.data.get('reason', '')})")
+
+
+def sweep(root: Path) -> int:
+    """Remove the disks that killed runs left below ``root`` (one folder a machine); returns how many runs."""
+    swept = 0
+    for lock in sorted(root.glob(f"*/{LOCK}")) + sorted(root.glob(f"*/*/{LOCK}")):
+        with contextlib.suppress(InfrastructureError, OSError), _locked(lock.parent):
+            remove_disks(lock.parent)
+            swept += 1
+    return swept
+
+
+def remove_disks(folder: Path) -> None:
+    """Remove a stopped guest's private disks."""
+    for path in folder.glob("*.qcow2"):
+        path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a machine's folder; the lock ends with this process, however that ends."""
+    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InfrastructureError("another guest runs in this folder", where=folder) from error
+        yield
+        (folder / LOCK).unlink(missing_ok=True)
+    finally:
+        os.close(handle)
+
+
+def _unused(path: Path) -> Path:
+    """``path``, or with a number in its name if an earlier guest of the folder has it."""
+    number = 2
+    tried = path
+    while tried.exists():
+        tried = path.with_stem(f"{path.stem}-{number}")
+        number += 1
+    return tried
+
+
+def _tag(name: str) -> str:
+    if not name.replace("-", "").replace("_", "").isalnum():
+        raise UserError("a checkpoint's name has letters, digits, - and _ only", where=repr(name))
+    return name
