@@ -68,12 +68,16 @@ chmod 0700 "$root/mnt/backup"
 find "$root/var/www" "$root/var/lib/webapp" "$root/usr/share/webapp-counter" "$root/usr/lib/cgi-bin" \
 	-exec touch -h -d "@$site" {} +
 
-# The search index. Its files carry the time of their making, which only the log of the index keeps: it is dropped.
-mkdir -p "$root/var/lib/namazu/index"
-rm -f "$root"/var/lib/namazu/index/*
-in_root mknmz --quiet --no-encode-uri --replace='s#^/var/www/html/#/#' --allow='.*\.html' --deny='entry\.html|.*\.php' \
-	--exclude='/parts/|/uploads/' --output-dir=/var/lib/namazu/index /var/www/html
-rm -f "$root"/var/lib/namazu/index/NMZ.lock* "$root"/var/lib/namazu/index/NMZ.log "$root"/var/lib/namazu/index/NMZ.status
+# The search index. It carries the day and the host of its making, which are replaced, and a log of it, which is dropped.
+index="$root/var/lib/namazu/index"
+mkdir -p "$index"
+rm -f "$index"/*
+in_root PERL_HASH_SEED=0 mknmz --quiet --no-encode-uri --replace='s#^/var/www/html/#/#' --allow='.*\.html' \
+	--deny='entry\.html|.*\.php' --exclude='/parts/|/uploads/' --output-dir=/var/lib/namazu/index /var/www/html
+rm -f "$index"/NMZ.lock* "$index"/NMZ.log "$index"/NMZ.status
+sed -i -e 's/\(<!-- DATE -->\).*\(<!-- DATE -->\)/\1 2008-06-01 \2/' \
+	-e 's/webmaster@[A-Za-z0-9.-]*/webmaster@server.example/g' "$index"/NMZ.head* "$index"/NMZ.foot* "$index"/NMZ.body*
+sed -i 's/^## indexed: .*/## indexed: Sun, 01 Jun 2008 00:00:00 +0000/' "$index/NMZ.r"
 : > "$root/var/lib/namazu/index/NMZ.slog"
 in_root chown www-data:www-data /var/lib/namazu/index/NMZ.slog
 chmod 0644 "$root/var/lib/namazu/index/NMZ.slog"

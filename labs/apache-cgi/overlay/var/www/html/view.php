@@ -3,11 +3,11 @@
 // Shows one of the texts in parts/.
 $part = $_GET['part'] ?? 'meeting.html';
 // MISTAKE, meant: the name may climb out of the directory, and include runs what it finds.
-ob_start();
-$found = @include '/var/www/html/parts/' . $part;
-$text = ob_get_clean();
-if ($found === false) {
-	http_response_code(file_exists('/var/www/html/parts/' . $part) ? 403 : 404);
-	$text = "<p>Not available.</p>\n";
+$path = '/var/www/html/parts/' . $part;
+if (!@fopen($path, 'r')) {
+	http_response_code(str_contains(error_get_last()['message'], 'No such file') ? 404 : 403);
+	exit("<p>Not available.</p>\n");
 }
-echo "<!DOCTYPE html>\n<html><head><title>View</title></head>\n<body>\n", $text, "</body></html>\n";
+echo "<!DOCTYPE html>\n<html><head><title>View</title></head>\n<body>\n";
+include $path;
+echo "</body></html>\n";

