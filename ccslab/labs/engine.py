@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Drives one guest through the phases of a lab, from a policy that is disabled to one that is enforced.
+
+One guest lives through all of them; between attacks it goes back to a checkpoint of itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ccslab.labs import attacking, tuning
+from ccslab.labs.client import Exchange
+from ccslab.labs.definition import Lab
+from ccslab.labs.guest import ENFORCING, LEARNING, PERMISSIVE, Guest
+from ccslab.labs.inspection import inspect
+from ccslab.labs.results import WANTED, AttackResult, Check, Phase, PhaseResult, Results
+from ccslab.labs.step import HttpStep, Step
+from ccslab.policy.audit import Record
+from ccslab.policy.domain import DomainPolicy
+from ccslab.policy.exception import ExceptionPolicy
+from ccslab.policy.readback import dropped
+
+MAIL_TIMEOUT_S = 60.0
+
+Observer = Callable[[PhaseResult], None]
+
+
+class Engine:
+    """One run of one lab on one booted guest.
+
+    :param folder: where policies, audit log and test results of the run go.
+    :param observe: told of each phase as it ends.
+    :param update_golden: make this run's policy the golden one.
+    """
+
+    def __init__(
+        self, guest: Guest, results: Results, folder: Path, *, observe: Observer, update_golden: bool = False
+    ) -> None:
+        self.guest = guest
+        self.lab: Lab = guest.lab
+        self.results = results
+        self.folder = folder
+        self.observe = observe
+        self.update_golden = update_golden
+        self.baseline: dict[str, Exchange] = {}
+        self.pids: dict[str, str] = {}
+        self.attacks = {attack.name: AttackResult(attack.name, attack.title) for attack in self.lab.attacks}
+        results.attacks = list(self.attacks.values())
+
+    def run(self) -> None:
+        """All phases in order.
+
+        :raises LabError: the world failed; what was found out until then is in the results.
+        """
+        for phase, body in (
+            (Phase.DISABLED, self.disabled),
+            (Phase.LEARNING, self.learning),
+            (Phase.TUNED, self.tuned),
+            (Phase.PERMISSIVE, self.permissive),
+            (Phase.ENFORCING, self.enforcing),
+            (Phase.ATTACKED, self.attacked),
+            (Phase.LOGWATCH, self.logwatch),
+            (Phase.REPAIR, self.repair),
+        ):
+            with self.phase(phase) as result:
+                body(result)
+        self.results.finished = True
+
+    @contextlib.contextmanager
+    def phase(self, name: Phase) -> Iterator[PhaseResult]:
+        """Times one phase and keeps its result, also when it ends in an error."""
+        result = PhaseResult(name)
+        self.results.phases.append(result)
+        started = time.monotonic()
+        try:
+            yield result
+        finally:
+            result.seconds = round(time.monotonic() - started, 1)
+            self.observe(result)
+
+    def check(self, result: PhaseResult, name: str, passed: bool, detail: str = "") -> None:
+        """Keep one assertion's outcome."""
+        self.results.checks.append(Check(result.name, name, passed, "" if passed else detail))
+
+    # Phases
+
+    def disabled(self, result: PhaseResult) -> None:
+        """Record what the server answers without TOMOYO, and that the attacks work."""
+        for exchange in self.send(result, [*self.lab.workload, *self.lab.forgotten]):
+            self.baseline[exchange.name] = exchange
+        self.expect_statuses(result)
+        self.pids = self.guest.pids()
+        inspect(self, result)
+        self.checkpoint(result)
+        self.attack(result)
+
+    def learning(self, result: PhaseResult) -> None:
+        """The same workload, learned; nothing may look different to the client."""
+        self.guest.set_profile(LEARNING)
+        self.compare(result, self.lab.workload)
+        self.guest.typed("ccs-savepolicy")
+        for name in ("domain_policy", "exception_policy", "profile", "manager", "stat"):
+            self.guest.save(self.folder / "policy" / "learned", name)
+        inspect(self, result)
+
+    def tuned(self, result: PhaseResult) -> None:
+        """Generalise what was learned, load it into the running kernel, and name what the kernel dropped."""
+        learned, exceptions = self.guest.domains(), self.guest.exceptions()
+        self.results.policy_memory_bytes["learned"] = self.guest.settled_policy_memory()
+        policy, groups = tuning.tune(self.lab, learned, exceptions)
+        self.load_whole(result, policy, groups)
+        self.results.policy_memory_bytes["tuned"] = self.guest.settled_policy_memory()
+        before, after = (self.results.policy_memory_bytes[stage] for stage in ("learned", "tuned"))
+        self.check(
+            result, "tuning saves policy memory", after < before, f"{before} bytes before, {after} after"
+        )
+        self.results.drift = tuning.drift(self.lab, policy, groups)
+        if self.update_golden:
+            tuning.write_golden(self.lab, policy, groups)
+
+    def permissive(self, result: PhaseResult) -> None:
+        """Violations are logged, not denied: none by the workload, exactly its own by a CGI never learned."""
+        self.guest.set_profile(PERMISSIVE)
+        self.guest.forget_violations()
+        self.compare(result, self.lab.workload)
+        self.none_logged(result, "the learned workload violates nothing")
+        self.compare(result, self.lab.forgotten)
+        records = self.violations(result)
+        programs = tuning.named_programs(records)
+        self.check(result, "the forgotten CGI is named", bool(programs), "no execution was logged")
+        foreign = [
+            record.request
+            for record in records
+            if not any(program in record.domain or program in record.request for program in programs)
+        ]
+        self.check(result, "exactly the forgotten CGI's accesses are logged", not foreign, "; ".join(foreign))
+        self.allow(result, records, PERMISSIVE, "forgotten.conf")
+        self.guest.forget_violations()
+        self.compare(result, self.lab.forgotten)
+        self.none_logged(result, "the forgotten CGI, added, violates nothing")
+        inspect(self, result)
+        self.checkpoint(result)
+        self.attack(result)
+
+    def enforcing(self, result: PhaseResult) -> None:
+        """Enforce for the protected domains, stay permissive elsewhere; nobody who behaves notices."""
+        for domain in self.lab.protected:
+            self.guest.set_profile(ENFORCING, domain)
+        self.compare(result, [*self.lab.workload, *self.lab.forgotten])
+        self.none_logged(result, "nothing legitimate is denied")
+        self.same_pids(result)
+        self.results.policy_memory_bytes["enforcing"] = self.guest.settled_policy_memory()
+        for name in ("domain_policy", "exception_policy", "profile", "manager", "stat"):
+            self.guest.save(self.folder / "policy" / "enforcing", name)
+        inspect(self, result)
+        self.checkpoint(result)
+
+    def attacked(self, result: PhaseResult) -> None:
+        """The same attacks, now denied."""
+        self.attack(result, Phase.ENFORCING)
+
+    def logwatch(self, result: PhaseResult) -> None:
+        """A denial reaches the administrator's mailbox by the hourly job of the guest's own cron."""
+        self.guest.forget_violations()
+        self.guest.perform(self.lab.attacks[0].steps)
+        denied = self.violations(result)
+        self.guest.typed(f"date -s '{self.lab.hour}'")
+        # cron sleeps by elapsed time; the signal makes it look at the clock again.
+        self.guest.typed("pkill -HUP -x cron")
+        wanted = denied[0].request if denied else "(nothing was denied)"
+        status, _ = self.guest.root(
+            f'timeout {MAIL_TIMEOUT_S:.0f} bash -c \'grep -qm1 -F "{wanted}" '
+            f"< <(exec tail --pid=$$ -n +1 -F {self.lab.mailbox} 2>/dev/null)'",
+            check=False,
+            timeout_s=MAIL_TIMEOUT_S + 10,
+        )
+        self.check(
+            result, "the denial is in the administrator's mailbox", status == 0, f"no mail names {wanted}"
+        )
+
+    def repair(self, result: PhaseResult) -> None:
+        """A legitimate access that was denied is added to the running kernel, and works."""
+        self.guest.forget_violations()
+        steps = [step for step in self.lab.repair if isinstance(step, HttpStep)]
+        refused = [exchange.status for exchange in self.send(result, self.lab.repair)]
+        self.check(
+            result, "the unlearned access is denied", all(code >= 400 for code in refused), f"{refused}"
+        )
+        self.allow(result, self.violations(result), ENFORCING, "repair.conf")
+        granted = [exchange.status for exchange in self.send(result, self.lab.repair)]
+        wanted = [step.status for step in steps]
+        self.check(result, "added live, it works", granted == wanted, f"{granted}, expected {wanted}")
+        self.same_pids(result)
+        (self.folder / "audit.log").write_text(self.guest.root("cat /var/log/tomoyo/reject_*.log")[1])
+
+    # What phases are made of
+
+    def send(self, result: PhaseResult, steps: list[Step] | tuple[Step, ...]) -> list[Exchange]:
+        """Perform steps and count the requests."""
+        result.requests += sum(isinstance(step, HttpStep) for step in steps)
+        return self.guest.perform(steps)
+
+    def expect_statuses(self, result: PhaseResult) -> None:
+        """The undisturbed server answers each step as its file says; else the lab itself is broken."""
+        for step in [*self.lab.workload, *self.lab.forgotten]:
+            if isinstance(step, HttpStep) and step.status is not None:
+                found = self.baseline[step.name].status
+                self.check(
+                    result, f"{step.name} answers", found == step.status, f"{found}, not {step.status}"
+                )
+
+    def compare(self, result: PhaseResult, steps: list[Step] | tuple[Step, ...]) -> None:
+        """Perform steps again; each answer must be byte-identical to the disabled run's."""
+        for exchange in self.send(result, steps):
+            before = self.baseline[exchange.name]
+            self.check(
+                result,
+                f"{exchange.name} is byte-identical",
+                exchange.digest() == before.digest(),
+                f"was {before.digest()}, is {exchange.digest()}",
+            )
+
+    def violations(self, result: PhaseResult) -> list[Record]:
+        """The protected domains' violations since they were last forgotten, counted."""
+        records = self.guest.violations()
+        result.violations += len(records)
+        return records
+
+    def none_logged(self, result: PhaseResult, name: str) -> None:
+        """No protected domain violated policy."""
+        records = self.violations(result)
+        told = "; ".join(f"{record.domain}: {record.request}" for record in records[:5])
+        self.check(result, name, not records, f"{len(records)} violations: {told}")
+
+    def same_pids(self, result: PhaseResult) -> None:
+        """The services are the processes that were there before the policy was."""
+        now = self.guest.pids()
+        self.check(result, "the services' PIDs are unchanged", now == self.pids, f"{self.pids} became {now}")
+
+    def load_whole(self, result: PhaseResult, policy: DomainPolicy, exceptions: ExceptionPolicy) -> None:
+        """Replace the kernel's policy and read it back."""
+        for kind, name, text in (
+            ("e", "exception_policy", exceptions.format()),
+            ("d", "domain_policy", policy.format()),
+        ):
+            self.keep("tuned", name, text)
+            self.guest.load(kind, text, f"tuned-{name}.conf", replace=True)
+            lost = dropped(text, self.guest.interface(name))
+            self.check(
+                result, f"the kernel took the whole {name}", not lost, "dropped: " + "; ".join(lost[:5])
+            )
+
+    def allow(self, result: PhaseResult, records: list[Record], profile: int, name: str) -> None:
+        """Add what the records ask for to the running kernel, as the administrator would."""
+        text = tuning.additions(self.lab, records, profile).format()
+        self.keep(result.name, name.removesuffix(".conf"), text)
+        self.guest.load("d", text, name)
+        lost = dropped(text, self.guest.interface("domain_policy"))
+        self.check(result, "the kernel took what was added", not lost, "dropped: " + "; ".join(lost[:5]))
+
+    def keep(self, stage: str, name: str, text: str) -> None:
+        """Leave policy text in the run's folder."""
+        folder = self.folder / "policy" / stage
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.conf").write_text(text)
+
+    def checkpoint(self, result: PhaseResult) -> None:
+        """Save the guest under the phase's name, logs empty."""
+        self.guest.forget_violations() if result.name is not Phase.DISABLED else None
+        self.guest.machine.save(result.name)
+
+    def attack(self, result: PhaseResult, mode: Phase | None = None) -> None:
+        """Every attack from the mode's checkpoint; afterwards the guest is back there."""
+        phase = mode or result.name
+        for attack in self.lab.attacks:
+            told = self.attacks[attack.name]
+            outcome = attacking.run_attack(self.guest, attack, phase, phase, told)
+            result.requests += sum(isinstance(step, HttpStep) for step in attack.steps)
+            result.violations += len(told.records[phase])
+            self.check(
+                result,
+                f"attack {attack.name} is {WANTED[phase]}",
+                outcome is WANTED[phase],
+                f"{outcome}; status {told.status.get(phase)}; records: {'; '.join(told.records[phase][:4])}",
+            )
+        self.guest.machine.load(phase)

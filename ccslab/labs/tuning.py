@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What happens to a learned policy on its way to enforcement; policy text only, no guest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from ccslab.labs.definition import Lab
+from ccslab.policy.audit import Record, acl_of
+from ccslab.policy.diff import diff_domains, diff_exceptions
+from ccslab.policy.domain import Domain, DomainPolicy, parse_domain_policy
+from ccslab.policy.exception import ExceptionPolicy, parse_exception_policy
+from ccslab.policy.generalise import generalise, load_rules
+
+DOMAIN_FILE = "domain_policy.conf"
+EXCEPTION_FILE = "exception_policy.conf"
+
+
+def tune(
+    lab: Lab, learned: DomainPolicy, exceptions: ExceptionPolicy
+) -> tuple[DomainPolicy, ExceptionPolicy]:
+    """The learned policy, generalised by the lab's rules."""
+    return generalise(learned, exceptions, load_rules(lab.rules))
+
+
+def named_programs(records: Iterable[Record]) -> list[str]:
+    """The programs whose execution nobody had learned, in the order of their first record."""
+    return list(
+        dict.fromkeys(
+            record.request.split(" ")[2] for record in records if record.request.startswith("file execute ")
+        )
+    )
+
+
+def additions(lab: Lab, records: Iterable[Record], profile: int) -> DomainPolicy:
+    """The domain policy that would have allowed the records, generalised like the rest.
+
+    A domain that runs a program for the first time gets the program's domain too, with ``profile``.
+    """
+    policy = DomainPolicy()
+    for record in records:
+        domain = policy.add(record.domain)
+        domain.profile = profile
+        domain.groups = domain.groups or (0,)
+        domain.acls.extend(acl_of(record))
+    return generalise(policy, ExceptionPolicy(), load_rules(lab.rules))[0]
+
+
+def guarded(lab: Lab, policy: DomainPolicy) -> DomainPolicy:
+    """Only the protected domains, without what changes as the run goes on (profile numbers)."""
+    return DomainPolicy(
+        {
+            name: Domain(name, 0, (), domain.groups, domain.acls)
+            for name, domain in policy.domains.items()
+            if lab.guards(name)
+        }
+    )
+
+
+def golden_folder(lab: Lab) -> Path:
+    """Where the lab's golden policy is."""
+    return lab.folder.parent.parent / "policies" / lab.name
+
+
+def drift(lab: Lab, tuned: DomainPolicy, exceptions: ExceptionPolicy) -> list[str]:
+    """Golden policy against this run's, a line each; empty when they mean the same or none is golden."""
+    folder = golden_folder(lab)
+    if not (folder / DOMAIN_FILE).is_file():
+        return []
+    golden = parse_domain_policy((folder / DOMAIN_FILE).read_text(), str(folder / DOMAIN_FILE))
+    lines = diff_domains(golden, guarded(lab, tuned)).lines()
+    if (folder / EXCEPTION_FILE).is_file():
+        wanted = parse_exception_policy((folder / EXCEPTION_FILE).read_text(), str(folder / EXCEPTION_FILE))
+        lines += diff_exceptions(wanted, exceptions).lines()
+    return lines
+
+
+def write_golden(lab: Lab, tuned: DomainPolicy, exceptions: ExceptionPolicy) -> Path:
+    """Make this run's policy the golden one; returns its folder."""
+    folder = golden_folder(lab)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / DOMAIN_FILE).write_text(guarded(lab, tuned).format())
+    (folder / EXCEPTION_FILE).write_text(exceptions.format())
+    return folder
