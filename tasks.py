@@ -77,6 +77,38 @@ def kernel_build(c, kernel="", arch="", jobs=""):
     command.build(choose(c, kernel=kernel, arch=arch, jobs=jobs))
 
 
+# --- rootfs -------------------------------------------------------------------------------------------
+
+RECIPE = {"recipe": "which recipe of rootfs/recipes", "arch": KERNEL["arch"]}
+
+
+@lab_task(help={**RECIPE, "update": "install today's package versions"})
+def rootfs_build(c, recipe="webserver", arch="", update=False):
+    """Build a root filesystem's image, if its inputs changed."""
+    from ccslab.labs import setup
+
+    setup.build_image(choose(c, arch=arch), recipe, update=update)
+
+
+# --- lab ----------------------------------------------------------------------------------------------
+
+
+@lab_task(help={**VM, "jobs": "parallel compilers (default: one a core)"})
+def lab_build(c, kernel="", arch="", accel="", jobs=""):
+    """Build all that the labs need: kernel and root filesystem."""
+    from ccslab.labs import setup
+
+    setup.build(choose(c, kernel=kernel, arch=arch, accel=accel, jobs=jobs), "webserver")
+
+
+@lab_task(positional=["name"], help={**VM, "name": "which lab", "golden": "make this run's policy the golden one"})
+def lab_scenario(c, name, kernel="", arch="", accel="", golden=False):
+    """Run a lab: learning to enforcing, attacked; the evidence is in runs/."""
+    from ccslab.evidence.scenario import scenario
+
+    return scenario(choose(c, kernel=kernel, arch=arch, accel=accel), name, update_golden=golden)
+
+
 # --- the tree of tasks --------------------------------------------------------------------------------
 
 
@@ -90,3 +122,5 @@ def namespace(**tasks: Any) -> Collection:
 
 ns = Collection()
 ns.add_collection(namespace(fetch=kernel_fetch, patch=kernel_patch, config=kernel_config, build=kernel_build), "kernel")
+ns.add_collection(namespace(build=rootfs_build), "rootfs")
+ns.add_collection(namespace(build=lab_build, scenario=lab_scenario), "lab")

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What ``lab.scenario`` does: build, run the lab, leave the evidence, say the verdict."""
+
+from __future__ import annotations
+
+import time
+
+from ccslab import progress
+from ccslab.errors import EXIT_PASSED, EXIT_VERDICT
+from ccslab.evidence.manifest import gather
+from ccslab.evidence.recording import recording
+from ccslab.evidence.table import phase_line, show_results
+from ccslab.labs import setup, tuning
+from ccslab.labs.definition import find
+from ccslab.labs.engine import Engine
+from ccslab.labs.guest import Guest
+from ccslab.labs.results import Phase, Results
+from ccslab.settings import Settings
+
+
+def scenario(settings: Settings, name: str, *, update_golden: bool = False) -> int:
+    """Run a lab from a booted guest to its verdict; returns the exit code 0 (passed) or 1 (failed).
+
+    :raises LabError: the lab could not come to a verdict; what it found until then is in its run folder.
+    """
+    started = time.monotonic()
+    lab = find(name, settings.root)
+    parts = setup.build(settings, lab.recipe)
+    manifest = gather(
+        root=settings.root,
+        lab=lab.folder,
+        golden=tuning.golden_folder(lab),
+        kernel=parts.kernel,
+        image=parts.image,
+        accel=parts.accel.name,
+        accel_why=parts.accel.why,
+    )
+    results = Results(lab.name, settings.arch, settings.kernel, release=parts.release, accel=str(parts.accel))
+    console = progress.console
+    booted = setup.booted(settings, lab, parts)
+    with recording(settings.runs, results, manifest) as run:
+        console.print(f"{lab.title}: {lab.name} on {parts.release} ({settings.arch})")
+        with setup.machine(settings, lab, parts, run.folder, booted=booted) as machine:
+            engine = Engine(
+                Guest(machine, lab),
+                results,
+                run.folder,
+                observe=lambda phase: console.print(phase_line(phase, results)),
+                update_golden=update_golden,
+            )
+            with engine.phase(Phase.BOOT):
+                machine.boot()
+                machine.login()
+            engine.run()
+            machine.shutdown()
+    show_results(results, run.folder, time.monotonic() - started, console)
+    return EXIT_PASSED if results.passed else EXIT_VERDICT

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""From a lab's definition to its machine: kernel, image, disks, and the checkpoint of a booted guest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ccslab import progress
+from ccslab.errors import InfrastructureError
+from ccslab.kernel import command as kernel
+from ccslab.labs.definition import Lab
+from ccslab.process import need, run
+from ccslab.rootfs import build as rootfs
+from ccslab.settings import Settings
+from ccslab.store import Store, hash_file
+from ccslab.vm import accel, checkpoint
+from ccslab.vm.machine import Machine
+from ccslab.vm.qemu import Disk
+
+DISK_UUID = "7f0c6a52-4f0b-4c9e-9d6b-2008ccab0002"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a lab's machine is made of."""
+
+    kernel: Path
+    image: Path
+    accel: accel.Accel
+
+    @property
+    def release(self) -> str:
+        """What ``uname -r`` says in the guest."""
+        return str(self.kernel_manifest["release"])
+
+    @property
+    def kernel_manifest(self) -> dict[str, Any]:
+        """The kernel artifact's manifest."""
+        found: dict[str, Any] = json.loads((self.kernel / "manifest.json").read_text())
+        return found
+
+
+def build(settings: Settings, recipe: str, *, update: bool = False) -> Parts:
+    """Kernel and image, built if their inputs changed; and the accelerator this host can use.
+
+    :raises LabError: as their stages say.
+    """
+    chosen = accel.choose(settings.accel, settings.store)
+    if settings.accel == "auto":
+        progress.console.print(f"accelerator: {chosen}")
+    made = kernel.build(settings)
+    image = build_image(settings, recipe, update=update)
+    return Parts(made, image, chosen)
+
+
+def build_image(settings: Settings, recipe: str, *, update: bool = False) -> Path:
+    """The artifact folder of a recipe's image."""
+    folder = rootfs.build(
+        rootfs.load_recipe(recipe, settings.root),
+        arch=settings.arch,
+        store=settings.store,
+        root=settings.root,
+        update=update,
+    )
+    progress.console.print(f"image {recipe} ({settings.arch}): {folder}")
+    return folder
+
+
+def machine(
+    settings: Settings, lab: Lab, parts: Parts, folder: Path, *, booted: Path | None = None
+) -> Machine:
+    """The lab's machine, not yet started.
+
+    :param booted: start from this checkpoint instead of booting.
+    """
+    return Machine(
+        parts.kernel / "bzImage",
+        parts.image / "rootfs.img",
+        folder,
+        arch=settings.arch,
+        cpus=lab.cpus,
+        memory_mib=lab.memory_mib,
+        accel=parts.accel,
+        disks=_disks(lab, settings.store),
+        checkpoint=booted,
+    )
+
+
+def booted(settings: Settings, lab: Lab, parts: Parts) -> Path:
+    """The checkpoint of the lab's machine, booted, logged in and settled; made once for the same parts."""
+
+    def prepare(guest: Machine) -> None:
+        with progress.step(f"Booting {parts.release} with {parts.accel.name}"):
+            guest.boot()
+            guest.login()
+            wait_settled(guest)
+
+    return checkpoint.ensure(
+        lambda folder: machine(settings, lab, parts, folder), prepare, store=settings.store
+    )
+
+
+def wait_settled(guest: Machine) -> None:
+    """Wait until systemd has started all it is going to start.
+
+    :raises InfrastructureError: a unit failed; names it.
+    """
+    guest.console.run("systemctl is-system-running --wait >/dev/null", timeout_s=180)
+    failed = guest.console.run("systemctl --failed --plain --no-legend", check=True).output.strip()
+    if failed:
+        raise InfrastructureError(f"units failed at boot: {failed}", where="guest", mend="see console.log")
+
+
+def _disks(lab: Lab, store: Store) -> Sequence[Disk]:
+    """The backup disk: an empty ext4, the same bytes each time."""
+    if not lab.backup_disk_mib:
+        return ()
+    program = need("mke2fs", "e2fsprogs")
+    inputs = {"mib": lab.backup_disk_mib, "uuid": DISK_UUID, "mke2fs": hash_file(Path(program))}
+
+    def make(folder: Path) -> None:
+        run(
+            [
+                program, "-q", "-t", "ext4", "-U", DISK_UUID,
+                "-E", f"hash_seed={DISK_UUID},lazy_itable_init=0",
+                folder / "disk.img", f"{lab.backup_disk_mib}m",
+            ],
+            timeout_s=60,
+            env={"E2FSPROGS_FAKE_TIME": "1"},
+        )  # fmt: skip
+
+    return (Disk(base=store.get("disk", inputs, make) / "disk.img", serial="backup"),)
