@@ -16,8 +16,6 @@
 
 #include "boot.h"
 
-#define HOOK_LIMIT_S 60
-
 static long long now_ms(void)
 {
 	struct timespec now;
@@ -126,9 +124,9 @@ static void become_hook(const char *path, int console)
 }
 
 /* Run the administrator's hook, if there is one, and wait for it, but not for ever. */
-void run_hook(const char *path, int console)
+void run_hook(const char *path, int console, unsigned int limit_s)
 {
-	struct timespec limit = { .tv_sec = HOOK_LIMIT_S };
+	struct timespec limit = { .tv_sec = limit_s };
 	struct stat st;
 	sigset_t child_ended, before;
 	int status = 0;
@@ -157,7 +155,7 @@ void run_hook(const char *path, int console)
 		kill(-child, SIGKILL);
 		kill(child, SIGKILL);
 		waitpid(child, NULL, 0);
-		say("warning: %s was ended after %d s", path, HOOK_LIMIT_S);
+		say("warning: %s was ended after %u s", path, limit_s);
 	} else if (waitpid(child, &status, 0) == child && status) {
 		say("warning: %s failed (%s %d)", path, WIFEXITED(status) ? "status" : "signal",
 		    WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));

@@ -59,11 +59,22 @@ static void unmount_all(void)
 		umount2(mounted[--mounts], MNT_DETACH);
 }
 
+/* The kernel starts us without descriptors 0 to 2; they stay free for the hook's. */
+static int open_high(const char *path, int flags)
+{
+	int low = open(path, flags | O_NOCTTY | O_CLOEXEC);
+	int high = low < 0 ? -1 : fcntl(low, F_DUPFD_CLOEXEC, 3);
+
+	if (low >= 0)
+		close(low);
+	return high;
+}
+
 static void open_console(void)
 {
 	provide("devtmpfs", "/dev", "/dev/console");
-	console = open("/dev/console", O_RDWR | O_NOCTTY | O_CLOEXEC);
-	kmsg = open("/dev/kmsg", O_WRONLY | O_NOCTTY | O_CLOEXEC);
+	console = open_high("/dev/console", O_RDWR);
+	kmsg = open_high("/dev/kmsg", O_WRONLY);
 }
 
 static const char *find_interface(void)
@@ -93,7 +104,7 @@ static void parse_command_line(struct parameters *parameters)
 			tomoyo = word + strlen("TOMOYO=");
 		else if (!strcmp(word, "CCS_NOLOAD") || !strcmp(word, "TOMOYO_NOLOAD"))
 			parameters->noload = true;
-		else if (sscanf(word, "CCS_ask_limit=%u", &seconds) == 1 && seconds >= 1 && seconds <= 600)
+		else if (sscanf(word, "CCS_limit=%u", &seconds) == 1 && seconds >= 1 && seconds <= 600)
 			parameters->limit_s = seconds;
 	}
 	if (!parameters->choice)
@@ -193,7 +204,7 @@ int boot(void)
 			status = unprotected(interface, "CCS_NOLOAD was given");
 	} else {
 		status = load_chosen(interface, &parameters);
-		run_hook(CCS_DIR "/ccs-post-init", console);
+		run_hook(CCS_DIR "/ccs-post-init", console, parameters.limit_s);
 	}
 	unmount_all();
 	return status;

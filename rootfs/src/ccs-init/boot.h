@@ -8,11 +8,11 @@
 struct parameters {
 	const char *choice; /* of CCS= or TOMOYO=: ask, default, disabled or a name */
 	bool noload;
-	unsigned int limit_s; /* for an answer at the console */
+	unsigned int limit_s; /* for an answer at the console, and for the hook */
 };
 
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 const char *ask(int console, const struct place *place, unsigned int limit_s);
-void run_hook(const char *path, int console);
+void run_hook(const char *path, int console, unsigned int limit_s);
 
 #endif
