@@ -22,8 +22,8 @@ from ccslab.policy.domain import (
 from ccslab.policy.exception import DenyAutobind, ExceptionPolicy, GroupAcl, GroupMember, Transition
 from ccslab.policy.exception import scan_exception_policy as scan_exceptions
 from ccslab.policy.kind import NAMES, kind_of
-from ccslab.policy.manager import scan_manager
-from ccslab.policy.pathname import is_path, is_pattern, matches
+from ccslab.policy.manager import NON_ROOT, scan_manager
+from ccslab.policy.pathname import is_path, is_pattern, matches, word_fault
 from ccslab.policy.profile import Profiles, Setting, scan_profile
 from ccslab.policy.source import Statement
 from ccslab.policy.stat import scan_stat
@@ -47,6 +47,7 @@ class Problem:
 
 
 _DROPPED = "the kernel drops this line, correct it or take it out"
+_USELESS = "the kernel keeps this line and it never matches, correct it or take it out"
 _SCANS: dict[str, Callable[[str], Iterator[Statement[object]]]] = {
     "domain": scan_domain_policy,
     "exception": scan_exceptions,
@@ -72,10 +73,24 @@ def check_text(text: str, kind: str, source: str) -> list[Problem]:
             out.append(
                 Problem(source, statement.line, ERROR, f"{statement.text!r}: {statement.fault}", _DROPPED)
             )
+        elif useless := _useless(kind, statement.item):
+            out.append(Problem(source, statement.line, ERROR, f"{statement.text!r}: {useless}", _USELESS))
         elif words := _only_18(statement.item):
             what = f"{', '.join(words)}: known to ccs 1.8 and patched kernels only"
             out.append(Problem(source, statement.line, WARNING, what, "mainline 2.6 drops this line"))
     return out
+
+
+def _useless(kind: str, item: object) -> str:
+    """Why a line that the kernel accepts never matches anything, or ""."""
+    if isinstance(item, GroupMember) and item.kind == "path_group":
+        return "groups cannot be nested" if item.member.startswith("@") else word_fault(item.member)
+    if kind == "manager" and isinstance(item, str) and item != NON_ROOT:
+        if not item.startswith("<") and not is_path(item):
+            return "not the pathname of a program"
+        if is_pattern(item):
+            return "patterns are not allowed here, managers are compared by equality"
+    return ""
 
 
 def _only_18(item: object) -> list[str]:

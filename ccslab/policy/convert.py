@@ -256,7 +256,7 @@ class _Converter:
         return any(name == deny or matches(name, deny) for name in names for deny in self._deny_rewrite)
 
     def _apply_rewrite(self) -> None:
-        """``deny_rewrite`` leaves append alone, and takes truncation, until ``allow_rewrite`` gives them back."""
+        """``deny_rewrite`` takes write and truncate, ``allow_rewrite`` gives them back."""
         for domain in self.out.domain.domains.values():
             allowed = [word for name, word in self._rewrite if name == domain.name]
             changed = []

@@ -144,15 +144,16 @@ def _group(kind: str, rest: str) -> GroupMember:
     name, _, member = rest.partition(" ")
     if fault := pathname.word_fault(name):
         raise ValueError(f"{kind} name: {fault}")
-    if member.startswith("@"):
+    if not member:
+        raise ValueError(f"{kind} takes a name and a member")
+    if member.startswith("@") and kind != "path_group":
         raise ValueError("groups cannot be nested")
     if kind == "number_group":
         return GroupMember(kind, name, value.number(member))
     if kind == "address_group":
         return GroupMember(kind, name, value.address(member))
-    if fault := pathname.word_fault(member):
-        raise ValueError(f"{member!r}: {fault}")
-    return GroupMember(kind, name, member)
+    # The kernel takes any word here and prints it back; a malformed one matches nothing (see check).
+    return GroupMember(kind, name, member.partition(" ")[0])
 
 
 def _acl_group(rest: str) -> GroupAcl:

@@ -25,11 +25,9 @@ class Managers:
 
 
 def parse_manager_line(line: str) -> str:
-    """Read one normalised line; ValueError with the reason if it is no program, domain or keyword."""
-    if line != NON_ROOT and not pathname.is_domain(line) and not pathname.is_path(line):
+    """Read one normalised line; ValueError with the reason if the kernel would drop it."""
+    if not pathname.is_domain(line) and not pathname.is_word(line):
         raise ValueError(f"neither the pathname of a program nor a domain nor {NON_ROOT}")
-    if pathname.is_pattern(line):
-        raise ValueError("patterns are not allowed here, the kernel compares managers by equality")
     return line
 
 

@@ -164,14 +164,20 @@ def _component(pattern: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _compiled(pattern: str) -> re.Pattern[str]:
+    components = pattern.split("/")
     out: list[str] = []
-    for at, component in enumerate(pattern.split("/")):
+    for at, component in enumerate(components):
         if at and not out[-1].endswith("/)+"):
             out.append("/")
         if component.startswith("\\{") and component.endswith("\\}"):
             out.append(f"(?:{_component(component[2:-2])}/)+")
         else:
             out.append(_component(component))
+    # The kernel ignores a last component of nothing but \\* and \\@ when the name ends before it, provided
+    # that a wildcard stands earlier: /a/\\*/\\* matches /a/b, while /a/\\* does not match /a.
+    earlier = constant_length(pattern) <= pattern.rfind("/")
+    if earlier and re.fullmatch(r"(?:\\[*@])+", components[-1]) and not out[-2].endswith("/)+"):
+        out[-2:] = [f"(?:{out[-2]}{out[-1]})?"]
     return re.compile("".join(out))
 
 

@@ -70,14 +70,14 @@ def _domain(loaded: str, printed: str) -> list[str]:
 def _exception(loaded: str, printed: str) -> list[str]:
     there: set[tuple[str, str]] = set()
     for statement in scan_exception_policy(printed):
-        there.add((statement.scope, statement.text))
+        there.add((statement.scope, statement.text.removeprefix(f"{statement.scope} ")))
         if statement.item is not None:
             keys = _exception_lines(Entry(statement.item, statement.scope))
             there |= {(statement.scope, key) for key, _ in keys}
     out = []
     for statement in scan_exception_policy(loaded):
         if statement.item is None:
-            if (statement.scope, statement.text) not in there:
+            if (statement.scope, statement.text.removeprefix(f"{statement.scope} ")) not in there:
                 out.append(statement.text)
             continue
         pairs = list(_exception_lines(Entry(statement.item, statement.scope)))
@@ -95,8 +95,6 @@ def _in_force(setting: Setting, profile: Profile) -> bool:
             now = profile.config.get(setting.name.removeprefix("CONFIG").removeprefix("::"), Config())
             said = ("mode", "grant_log", "reject_log")
             return all(getattr(config, name) in ("", getattr(now, name)) for name in said)
-        case tuple(pairs):
-            return all(profile.preference.get(name) == what for name, what in pairs)
         case _:
             return profile.comment == setting.value
 
@@ -115,8 +113,15 @@ def _profile(loaded: str, printed: str) -> list[str]:
         elif setting.number is None:
             if now.versions.get(statement.scope) != setting.value:
                 out.append(statement.text)
-        elif not _in_force(setting, now.profiles.get((statement.scope, setting.number), Profile())):
-            out.append(statement.text)
+        else:
+            profile = now.profiles.get((statement.scope, setting.number), Profile())
+            if isinstance(setting.value, tuple):
+                said = [
+                    f"{name}={what}" for name, what in setting.value if profile.preference.get(name) != what
+                ]
+                out += [f"{setting.number}-PREFERENCE={{ {' '.join(said)} }}"] if said else []
+            elif not _in_force(setting, profile):
+                out.append(statement.text)
     return out
 
 
