@@ -28,7 +28,9 @@ def lab_task(*args: Any, **options: Any) -> Any:
             except LabError as error:
                 raise Exit(f"error: {error}", error.exit_code) from None
             except KeyboardInterrupt:
-                raise Exit("stopped; start the same command again, it goes on from what is built", 130) from None
+                raise Exit(
+                    "stopped; start the same command again, it goes on from what is built", 130
+                ) from None
             if isinstance(code, int) and code:
                 raise Exit(code=code)
 
@@ -63,7 +65,7 @@ def kernel_patch(c, kernel="", arch=""):
 
 @lab_task(help=KERNEL)
 def kernel_config(c, kernel="", arch=""):
-    """Configure: tinyconfig and our fragments, each symbol checked."""
+    """Configure the kernel: tinyconfig and our fragments."""
     from ccslab.kernel import command
 
     command.configure(choose(c, kernel=kernel, arch=arch))
@@ -95,18 +97,123 @@ def rootfs_build(c, recipe="webserver", arch="", update=False):
 
 @lab_task(help={**VM, "jobs": "parallel compilers (default: one a core)"})
 def lab_build(c, kernel="", arch="", accel="", jobs=""):
-    """Build all that the labs need: kernel and root filesystem."""
+    """Build what the labs need: kernel and root filesystem."""
     from ccslab.labs import setup
 
     setup.build(choose(c, kernel=kernel, arch=arch, accel=accel, jobs=jobs), "webserver")
 
 
-@lab_task(positional=["name"], help={**VM, "name": "which lab", "golden": "make this run's policy the golden one"})
+@lab_task(
+    positional=["name"], help={**VM, "name": "which lab", "golden": "make this run's policy the golden one"}
+)
 def lab_scenario(c, name, kernel="", arch="", accel="", golden=False):
-    """Run a lab: learning to enforcing, attacked; the evidence is in runs/."""
+    """Run a lab from learning to enforcing, attack it, keep the evidence."""
     from ccslab.evidence.scenario import scenario
 
     return scenario(choose(c, kernel=kernel, arch=arch, accel=accel), name, update_golden=golden)
+
+
+@lab_task()
+def lab_list(c):
+    """The labs and kernels there are."""
+    from ccslab.evidence import overview
+
+    overview.show_labs(choose(c))
+
+
+@lab_task()
+def lab_status(c):
+    """What is built, and how the runs ended."""
+    from ccslab.evidence import overview
+
+    overview.show_status(choose(c))
+
+
+@lab_task(help={"keep": "how many runs of each lab stay", "all": "empty the cache too: all is built anew"})
+def lab_clean(c, keep=3, all=False):
+    """Remove old runs (and with --all, all that was built)."""
+    from ccslab.evidence import overview
+
+    overview.clean(choose(c), keep=keep, everything=all)
+
+
+@lab_task()
+def lab_doctor(c):
+    """Is this machine able to? Says what is missing and the mend."""
+    from ccslab.labs import doctor
+
+    return doctor.examine(choose(c))
+
+
+# --- vm -----------------------------------------------------------------------------------------------
+
+
+@lab_task(help={**VM, "lab": "whose machine", "cold": "see the whole boot, not a booted guest's checkpoint"})
+def vm_boot(c, lab="apache-cgi", kernel="", arch="", accel="", cold=False):
+    """A lab's machine on your terminal; Ctrl-] leaves."""
+    from ccslab.labs import visiting
+
+    visiting.boot(choose(c, kernel=kernel, arch=arch, accel=accel), lab, cold=cold)
+
+
+@lab_task(help={"lab": "whose machine", "command": "run this instead of a login shell"})
+def vm_ssh(c, lab="apache-cgi", command=""):
+    """Log in as root to the machine that vm.boot runs."""
+    from ccslab.labs import visiting
+
+    return visiting.ssh(choose(c), lab, command)
+
+
+# --- policy -------------------------------------------------------------------------------------------
+
+
+def say(outcome: Any) -> int:
+    """Print a policy command's text; its status is the task's."""
+    print(outcome.text)
+    return int(outcome.status)
+
+
+@lab_task(positional=["path"], help={"path": "policy file or folder"})
+def policy_check(c, path):
+    """Name the problems of a policy file or folder."""
+    from ccslab.policy import command
+
+    return say(command.check(path))
+
+
+@lab_task(positional=["a", "b"], help={"a": "policy file or folder", "b": "the other one"})
+def policy_diff(c, a, b):
+    """What differs between two policies in what they mean."""
+    from ccslab.policy import command
+
+    return say(command.diff(a, b))
+
+
+@lab_task(positional=["path"], help={"path": "old policy (1.x syntax)", "out": "folder for the result"})
+def policy_convert(c, path, out=""):
+    """Turn a policy of the old syntax into today's."""
+    from ccslab.policy import command
+
+    return say(command.convert_file(path, out or None))
+
+
+# --- the lab itself -----------------------------------------------------------------------------------
+
+
+@lab_task(help={"only": "a test file or folder", "quick": "leave out what boots a guest"})
+def test(c, only="", quick=False):
+    """Lint, unit tests, integration tests and the lab."""
+    from ccslab import quality
+
+    return quality.check(choose(c), only=only, quick=quick)
+
+
+@lab_task()
+def lint(c):
+    """ruff, mypy --strict and shellcheck."""
+    from ccslab import quality
+
+    return quality.lint(choose(c))
 
 
 # --- the tree of tasks --------------------------------------------------------------------------------
@@ -116,11 +223,23 @@ def namespace(**tasks: Any) -> Collection:
     """A collection of tasks under their short names."""
     found = Collection()
     for name, one in tasks.items():
-        found.add_task(one, name=name.rstrip("_"))
+        found.add_task(one, name=name)
     return found
 
 
-ns = Collection()
-ns.add_collection(namespace(fetch=kernel_fetch, patch=kernel_patch, config=kernel_config, build=kernel_build), "kernel")
-ns.add_collection(namespace(build=rootfs_build), "rootfs")
-ns.add_collection(namespace(build=lab_build, scenario=lab_scenario), "lab")
+ns = Collection(test, lint)
+for name, tasks in {
+    "lab": namespace(
+        build=lab_build,
+        scenario=lab_scenario,
+        list=lab_list,
+        status=lab_status,
+        clean=lab_clean,
+        doctor=lab_doctor,
+    ),
+    "kernel": namespace(fetch=kernel_fetch, patch=kernel_patch, config=kernel_config, build=kernel_build),
+    "rootfs": namespace(build=rootfs_build),
+    "vm": namespace(boot=vm_boot, ssh=vm_ssh),
+    "policy": namespace(check=policy_check, diff=policy_diff, convert=policy_convert),
+}.items():
+    ns.add_collection(tasks, name)

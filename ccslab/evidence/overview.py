@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What ``lab.list``, ``lab.status`` and ``lab.clean`` show and do."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from ccslab.evidence import run as runs
+from ccslab.evidence.completeness import verify_complete
+from ccslab.evidence.results import read_results
+from ccslab.evidence.run import RESULTS
+from ccslab.evidence.table import show_runs, size
+from ccslab.kernel import catalog
+from ccslab.labs import definition
+from ccslab.progress import console
+from ccslab.settings import Settings
+from ccslab.store import INPUTS, Store, remove
+from ccslab.vm.machine import sweep
+
+
+def show_labs(settings: Settings) -> None:
+    """The labs and kernels there are, and how to run one."""
+    table = Table("lab", "what it shows", "attacks", box=box.SIMPLE_HEAD)
+    for name in definition.names(settings.root):
+        lab = definition.find(name, settings.root)
+        table.add_row(name, lab.title, str(len(lab.attacks)))
+    console.print(table)
+    console.print(f"kernels: {', '.join(catalog.names(settings.root))}")
+    console.print("run one: ./inv lab.scenario NAME [--kernel KERNEL]")
+
+
+def show_status(settings: Settings) -> None:
+    """What is built, and how the runs ended."""
+    store = settings.store
+    table = Table("built", "number", "size", box=box.SIMPLE_HEAD)
+    for kind, folders in _artifacts(store).items():
+        used = sum(
+            path.stat().st_blocks * 512 for folder in folders for path in folder.rglob("*") if path.is_file()
+        )
+        table.add_row(kind, str(len(folders)), size(used))
+    console.print(Text(f"cache: {store.root}"))
+    console.print(table)
+    found = runs.listed(settings.runs)
+    finished = [run for run in found if run.state is runs.State.FINISHED]
+    show_runs(
+        found,
+        console,
+        verdicts={run.folder.name: read_results(run.folder / RESULTS).verdict for run in finished},
+        lacks={run.folder.name: len(verify_complete(run.folder)) for run in finished},
+    )
+
+
+def clean(settings: Settings, *, keep: int, everything: bool) -> None:
+    """Remove old runs, what killed ones left, and with ``everything`` all that was built."""
+    sweep(settings.runs)
+    gone = runs.clean(settings.runs, keep=keep)
+    console.print(f"{len(gone)} runs removed, the newest {keep} of each lab kept")
+    if everything:
+        store = settings.store
+        before = shutil.disk_usage(store.root).free if store.root.is_dir() else 0
+        for path in store.root.glob("*"):
+            if path.name != "locks":  # another run may be waiting at one
+                remove(path)
+        freed = shutil.disk_usage(store.root).free - before if store.root.is_dir() else 0
+        console.print(f"cache {store.root} emptied, {size(max(0, freed))} freed")
+
+
+def _artifacts(store: Store) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for inputs in sorted(store.root.glob(f"*/*/{INPUTS}")):
+        found.setdefault(inputs.parent.parent.name, []).append(inputs.parent)
+    return found

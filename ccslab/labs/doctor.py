@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What ``lab.doctor`` looks at: whether this machine can do what the labs need, each with its mend."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from ccslab.errors import EXIT_INFRASTRUCTURE, EXIT_PASSED, InfrastructureError, LabError
+from ccslab.process import need, run
+from ccslab.progress import console
+from ccslab.settings import Settings
+from ccslab.sources import mirrors
+from ccslab.vm import accel
+
+FREE_GIB = 12
+MEMORY_GIB = 3
+
+
+def examine(settings: Settings) -> int:
+    """Print one row a check; returns 0, or 3 if something is missing that the labs need."""
+    table = Table("check", "state", "what was seen", box=box.SIMPLE_HEAD)
+    healthy = True
+    for name, look in _checks(settings):
+        try:
+            seen = look()
+        except LabError as error:
+            healthy = False
+            table.add_row(name, Text("missing", "red"), str(error))
+        else:
+            table.add_row(name, Text("ok", "green"), seen)
+    console.print(table)
+    console.print("this machine is ready" if healthy else "mend what is missing, then look again")
+    return EXIT_PASSED if healthy else EXIT_INFRASTRUCTURE
+
+
+def _checks(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
+    for program, package in (
+        ("gcc", "build-essential"), ("make", "build-essential"), ("ccache", "ccache"), ("patch", "patch"),
+        ("mmdebstrap", "mmdebstrap"), ("mke2fs", "e2fsprogs"), ("qemu-system-x86_64", "qemu-system-x86"),
+        ("qemu-img", "qemu-utils"), ("ssh-keygen", "openssh-client"),
+    ):  # fmt: skip
+        yield program, lambda program=program, package=package: need(program, package)  # type: ignore[misc]
+    yield "Debian mirrors", lambda: ", ".join(sorted(mirrors.host().suites))
+    yield "accelerator", lambda: str(accel.choose(settings.accel, settings.store))
+    yield "root or user namespaces", _namespaces
+    yield "cache folder", lambda: _disk(settings.store.root)
+    yield "memory", _memory
+
+
+def _namespaces() -> str:
+    if os.geteuid() == 0:
+        return "root"
+    run(["unshare", "-r", "true"], timeout_s=10)
+    return "user namespaces"
+
+
+def _disk(root: Path) -> str:
+    there = root
+    while not there.is_dir():
+        there = there.parent
+    with tempfile.TemporaryFile(dir=there):
+        free = shutil.disk_usage(there).free / 2**30
+    if free < FREE_GIB:
+        raise InfrastructureError(
+            f"{free:.0f} GiB free, a first run needs {FREE_GIB}",
+            where=root,
+            mend="choose another with CCSLAB_CACHE=DIR",
+        )
+    return f"{root}, {free:.0f} GiB free"
+
+
+def _memory() -> str:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    if total < MEMORY_GIB:
+        raise InfrastructureError(f"{total:.1f} GiB, a guest and its host need {MEMORY_GIB}")
+    return f"{total:.0f} GiB, {os.cpu_count()} cores"

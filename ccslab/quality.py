@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What ``test`` and ``lint`` do to the lab itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from ccslab.errors import EXIT_PASSED, EXIT_VERDICT
+from ccslab.settings import Settings
+
+PYTHON_FILES = ("ccslab", "tasks.py", "tests", "labs")
+LINTERS: Sequence[Sequence[str]] = (
+    ("ruff", "format", "--check", *PYTHON_FILES),
+    ("ruff", "check", *PYTHON_FILES),
+    ("mypy",),
+    ("shellcheck", "inv", ".ci/run"),
+)
+
+
+def lint(settings: Settings) -> int:
+    """Run every linter; returns 0, or 1 if one of them complains."""
+    failed = [argv for argv in LINTERS if _call(settings, argv)]
+    return EXIT_VERDICT if failed else EXIT_PASSED
+
+
+def check(settings: Settings, *, only: str = "", quick: bool = False) -> int:
+    """Lint, then pytest over all (or ``only``) tests; its summary line comes last. Returns an exit code.
+
+    :param quick: leave out what boots a guest.
+    """
+    if not only and lint(settings):
+        return EXIT_VERDICT
+    argv = [
+        sys.executable,
+        "-m",
+        "pytest",
+        *([only] if only else []),
+        *(["-m", "not guest"] if quick else []),
+    ]
+    return EXIT_VERDICT if _call(settings, argv) else EXIT_PASSED
+
+
+def _call(settings: Settings, argv: Sequence[str]) -> int:
+    sys.stdout.flush()
+    return subprocess.run(argv, cwd=settings.root, check=False).returncode
