@@ -10,14 +10,20 @@ import selectors
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ccslab.errors import InfrastructureError
+from ccslab.store import disk_errors
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+TAIL_LINES = 400
+GRACE_S = 3.0  # between SIGTERM, at which make deletes what it left half-made, and SIGKILL
+# Ends when its standard input does: when whoever holds the other end is gone, even by SIGKILL.
+GUARD = 'read -r group && { read -r _; kill -KILL "-$group"; }'
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -33,9 +39,7 @@ def need(program: str, package: str) -> str:
     """
     found = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
     if not found:
-        raise InfrastructureError(
-            f"{program} is not installed", mend=f"run ./inv once, or: apt-get install {package}"
-        )
+        raise InfrastructureError(f"{program} is not installed", mend=f"apt-get install {package}")
     return found
 
 
@@ -52,71 +56,150 @@ def run(
 ) -> tuple[int, str]:
     """Run a program to its end; returns (exit status, the last 400 lines of stdout and stderr together).
 
-    :param timeout_s: seconds until the whole process group is killed.
+    What it left running in its process group ends with it, and all of it ends when we are killed.
+
+    :param timeout_s: seconds until the whole process group is ended.
     :param env: variables laid over the environment.
     :param log: file that gets the whole output, appended.
     :param on_line: called with each output line as it comes, for progress.
     :param check: raise when the exit status is not 0.
-    :raises InfrastructureError: the program is missing, took too long, or (``check``) failed.
+    :param stdin: what the program reads; nothing if not given.
+    :raises InfrastructureError: the program cannot be started, took too long, or (``check``) failed.
     """
     name = Path(argv[0]).name
-    tail: deque[str] = deque(maxlen=400)
-    try:
-        child = subprocess.Popen(
-            [str(part) for part in argv],
-            cwd=cwd,
-            env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
-            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 (prctl is all it calls)
-        )
-    except FileNotFoundError as error:
-        raise InfrastructureError(
-            f"{name} is not installed", mend="run ./inv once, it installs what is missing"
-        ) from error
-    assert child.stdout is not None
-    if stdin is not None and child.stdin is not None:
-        with contextlib.suppress(BrokenPipeError):
-            child.stdin.write(stdin)
-        child.stdin.close()
-    deadline = time.monotonic() + timeout_s
+    tail: deque[str] = deque(maxlen=TAIL_LINES)
     with contextlib.ExitStack() as stack:
-        stack.callback(_end, child)
-        stack.callback(child.stdout.close)
-        sink = stack.enter_context(log.open("ab")) if log else None
-        selector = stack.enter_context(selectors.DefaultSelector())
-        selector.register(child.stdout, selectors.EVENT_READ)
-        rest = b""
-        while True:
-            left = deadline - time.monotonic()
-            if left <= 0 or not selector.select(left):
-                raise InfrastructureError(
-                    f"{name} did not end within {timeout_s:.0f} s", where=log or "", mend=_last(tail)
-                )
-            chunk = os.read(child.stdout.fileno(), 65536)
-            if not chunk:
-                break
-            if sink:
-                sink.write(chunk)
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                _take(line, tail, on_line)
-        if rest:
-            _take(rest, tail, on_line)
+        child = stack.enter_context(_started(argv, cwd, env, stdin))
         try:
-            status = child.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired as error:
+            with _keep(log) as keep:
+                status = _follow(child, time.monotonic() + timeout_s, tail, keep, on_line)
+        except TimeoutError as error:
+            last = f"; the last it said: {_last(tail)}" if _last(tail) else ""
             raise InfrastructureError(
-                f"{name} did not end within {timeout_s:.0f} s", where=log or ""
+                f"{name} did not end within {timeout_s:g} s{last}", where=log or ""
             ) from error
     if check and status != 0:
-        raise InfrastructureError(
-            f"{name} ended with status {status}: {_last(tail)}",
-            mend=f"the whole output is in {log}" if log else "",
-        )
+        how = f"ended with status {status}" if status > 0 else f"was killed by {_signal(-status)}"
+        said = f": {_last(tail)}" if _last(tail) else ""
+        raise InfrastructureError(f"{name} {how}{said}", mend=f"the whole output is in {log}" if log else "")
     return status, "\n".join(tail)
+
+
+@contextlib.contextmanager
+def _started(
+    argv: Sequence[str | Path], cwd: Path | None, env: Mapping[str, str] | None, stdin: bytes | None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The program running in a process group of its own, which is gone when the block ends."""
+    name = Path(argv[0]).name
+    with contextlib.ExitStack() as stack:
+        given = None
+        if stdin is not None:
+            # A file, not a pipe: nobody has to write while the program writes, too.
+            given = stack.enter_context(tempfile.TemporaryFile())
+            given.write(stdin)
+            given.seek(0)
+        # The kernel's parent-death signal reaches the program, not the programs it started.
+        guard = subprocess.Popen(
+            ["/bin/sh", "-c", GUARD],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,
+        )
+        assert guard.stdin is not None
+        stack.callback(_dismiss, guard)
+        told = guard.stdin.fileno()
+
+        def before_exec() -> None:
+            die_with_parent()
+            os.write(told, b"%d\n" % os.getpid())  # here, so that no moment is unguarded
+
+        try:
+            child = subprocess.Popen(
+                [str(part) for part in argv],
+                cwd=cwd,
+                env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
+                stdin=given or subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=before_exec,  # noqa: PLW1509 (two system calls)
+            )
+        except FileNotFoundError as error:
+            if cwd and not cwd.is_dir():
+                raise InfrastructureError(f"{name} cannot run there: no such folder", where=cwd) from error
+            raise InfrastructureError(
+                f"{name} is not installed",
+                mend="delete .venv/.prepared and run ./inv, it installs what is missing",
+            ) from error
+        except (OSError, ValueError) as error:
+            raise InfrastructureError(f"{name} cannot be started: {error}") from error
+        stack.callback(_end, child)
+        yield child
+
+
+@contextlib.contextmanager
+def _keep(log: Path | None) -> Iterator[Callable[[bytes], None]]:
+    """What appends to the log."""
+    if log is None:
+        yield lambda chunk: None
+        return
+    with disk_errors(log), log.open("ab") as sink:
+
+        def keep(chunk: bytes) -> None:
+            sink.write(chunk)
+            sink.flush()
+
+        yield keep
+
+
+def _follow(
+    child: subprocess.Popen[bytes],
+    deadline: float,
+    tail: deque[str],
+    keep: Callable[[bytes], None],
+    on_line: Callable[[str], None] | None,
+) -> int:
+    """Read what the child says until it ends; its exit status.
+
+    :raises TimeoutError: the deadline (monotonic seconds) came first.
+    """
+    assert child.stdout is not None
+    rest = b""
+    ended = False
+    with contextlib.ExitStack() as stack:
+        end = os.pidfd_open(child.pid)
+        stack.callback(os.close, end)
+        selector = stack.enter_context(selectors.DefaultSelector())
+        selector.register(child.stdout, selectors.EVENT_READ)
+        selector.register(end, selectors.EVENT_READ)
+        while True:
+            left = 0 if ended else deadline - time.monotonic()
+            ready = [key.fileobj for key, _ in selector.select(left)] if left >= 0 else []
+            if child.stdout in ready:
+                chunk = os.read(child.stdout.fileno(), 65536)
+                if not chunk:
+                    break
+                keep(chunk)
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    _take(line, tail, on_line)
+            elif end in ready:
+                # Not waiting for the end of the output: a daemon it left behind may hold that open for ever.
+                selector.unregister(end)
+                _signal_group(child, signal.SIGKILL)
+                ended = True
+            elif ended:
+                break
+            else:
+                raise TimeoutError
+    if rest:
+        _take(rest, tail, on_line)
+    try:
+        return child.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired as error:
+        raise TimeoutError from error
 
 
 def _take(line: bytes, tail: deque[str], on_line: Callable[[str], None] | None) -> None:
@@ -132,8 +215,35 @@ def _last(tail: deque[str]) -> str:
     return " | ".join((telling or said)[-3:])
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of the child's process group and collect it."""
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # real-time signals have no names
+        return f"signal {number}"
+
+
+def _signal_group(child: subprocess.Popen[bytes], number: int) -> None:
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
+        os.killpg(child.pid, number)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End what is left of the child's process group and collect it."""
+    assert child.stdout is not None
+    try:
+        if child.poll() is None:
+            _signal_group(child, signal.SIGTERM)
+            child.wait(GRACE_S)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        _signal_group(child, signal.SIGKILL)
+        child.wait()
+        child.stdout.close()
+
+
+def _dismiss(guard: subprocess.Popen[bytes]) -> None:
+    guard.kill()
+    guard.wait()
+    assert guard.stdin is not None
+    guard.stdin.close()
