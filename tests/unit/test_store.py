@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What is published is whole, whatever happens while it is made; what is built is not built again."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from waiting import until
+
+from ccslab import store as storing
+from ccslab.errors import InfrastructureError, UserError
+from ccslab.store import Store, default_root, hash_file, hash_tree, key_of
+
+Start = Callable[[str], subprocess.Popen[str]]
+INPUTS = {"version": 1}
+
+
+def left_in(store: Store, kind: str = "thing") -> list[str]:
+    return sorted(path.name for path in (store.root / kind).glob("*"))
+
+
+def write(text: str) -> Callable[[Path], None]:
+    def build(folder: Path) -> None:
+        (folder / "file").write_text(text)
+
+    return build
+
+
+def never(folder: Path) -> None:
+    raise AssertionError("built again")
+
+
+def test_a_build_is_published_with_its_inputs(store: Store) -> None:
+    folder = store.get("thing", INPUTS, write("x"))
+    assert (folder / "file").read_text() == "x"
+    assert json.loads((folder / "inputs.json").read_text()) == INPUTS
+    assert left_in(store) == [key_of(INPUTS)]
+
+
+def test_what_is_built_is_not_built_again(store: Store) -> None:
+    first = store.get("thing", INPUTS, write("x"))
+    assert store.has("thing", INPUTS)
+    assert store.get("thing", INPUTS, never) == first
+
+
+def test_another_input_is_another_artifact(store: Store) -> None:
+    first = store.get("thing", INPUTS, write("x"))
+    assert not store.has("thing", {"version": 2})
+    assert store.get("thing", {"version": 2}, write("y")) != first
+
+
+def test_the_order_of_inputs_does_not_count() -> None:
+    assert key_of({"a": 1, "b": 2}) == key_of({"b": 2, "a": 1}) != key_of({"a": 2, "b": 1})
+
+
+def test_a_failed_build_leaves_nothing(store: Store) -> None:
+    def build(folder: Path) -> None:
+        (folder / "half").touch()
+        raise UserError("hunk 1 does not apply")
+
+    with pytest.raises(UserError):
+        store.get("thing", INPUTS, build)
+    assert left_in(store) == []
+    assert (store.get("thing", INPUTS, write("x")) / "file").is_file()
+
+
+def test_ctrl_c_leaves_nothing(store: Store) -> None:
+    def build(folder: Path) -> None:
+        (folder / "half").touch()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.get("thing", INPUTS, build)
+    assert left_in(store) == []
+
+
+BUILD = """
+    import sys, time
+    from pathlib import Path
+    from ccslab.store import Store
+    def build(folder):
+        with open("{log}", "a") as log:
+            log.write("built\\n")
+        (folder / "file").write_text("half")
+        Path("{started}").touch()
+        while not Path("{go}").exists():
+            time.sleep(0.01)
+        (folder / "file").write_text("whole")
+    print(Store(Path("{root}")).get("thing", {inputs}, build))
+"""
+
+
+def builder(store: Store, tmp_path: Path, inputs: dict[str, int] | None = None) -> str:
+    names = {name: tmp_path / name for name in ("log", "started", "go")}
+    return BUILD.format(root=store.root, inputs=inputs or INPUTS, **names)
+
+
+def test_killed_in_the_middle_and_started_again(store: Store, tmp_path: Path, other_run: Start) -> None:
+    first = other_run(builder(store, tmp_path))
+    until((tmp_path / "started").exists, "the build has begun")
+    first.kill()
+    first.wait(10)
+    assert not store.has("thing", INPUTS)
+    assert left_in(store) == [f"{key_of(INPUTS)}.part"]
+    folder = store.get("thing", INPUTS, write("again"))
+    assert (folder / "file").read_text() == "again"
+    assert left_in(store) == [folder.name]
+
+
+def test_what_a_killed_build_left_is_removed_by_a_build_of_another_key(
+    store: Store, tmp_path: Path, other_run: Start
+) -> None:
+    first = other_run(builder(store, tmp_path))
+    until((tmp_path / "started").exists, "the build has begun")
+    first.kill()
+    first.wait(10)
+    store.get("thing", {"version": 2}, write("x"))
+    assert left_in(store) == [key_of({"version": 2})]
+
+
+def test_a_build_under_way_is_not_removed_by_another(store: Store, tmp_path: Path, other_run: Start) -> None:
+    first = other_run(builder(store, tmp_path))
+    until((tmp_path / "started").exists, "the build has begun")
+    store.get("thing", {"version": 2}, write("x"))
+    (tmp_path / "go").touch()
+    assert first.wait(20) == 0, first.communicate()[0]
+    assert (store.get("thing", INPUTS, never) / "file").read_text() == "whole"
+
+
+def test_two_runs_at_once_build_once(store: Store, tmp_path: Path, other_run: Start) -> None:
+    code = builder(store, tmp_path)
+    first = other_run(code)
+    until((tmp_path / "started").exists, "the first build has begun")
+    second = other_run(code)
+    assert second.stdout is not None
+    assert f"(process {first.pid})" in second.stdout.readline()  # it waits, and says for whom
+    (tmp_path / "go").touch()
+    said = [run.communicate(timeout=20)[0].split()[-1] for run in (first, second)]
+    assert said[0] == said[1] == str(store.path("thing", INPUTS))
+    assert (tmp_path / "log").read_text() == "built\n"
+
+
+def test_a_dead_holder_frees_the_lock(store: Store, tmp_path: Path, other_run: Start) -> None:
+    holder = other_run(f"""
+        import time
+        from pathlib import Path
+        from ccslab.store import Store
+        with Store(Path("{store.root}")).lock("one"):
+            print("held", flush=True)
+            time.sleep(60)
+    """)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    holder.kill()
+    with store.lock("one"):
+        pass
+
+
+def test_a_lock_is_not_waited_for_without_end(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storing, "LOCK_TIMEOUT_S", 0.2)
+    with (
+        store.lock("one"),
+        pytest.raises(InfrastructureError, match=rf"process {os.getpid()}\) does not end"),
+        store.lock("one"),
+    ):
+        pass
+
+
+def test_disk_full_is_one_line_and_publishes_nothing(store: Store) -> None:
+    def build(folder: Path) -> None:
+        (folder / "small").write_text("x")
+        with (folder / "big").open("wb") as stream:
+            stream.write(b"x" * 100_000)
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        with pytest.raises(InfrastructureError, match=r"File too large - free.*CCSLAB_CACHE") as caught:
+            store.get("thing", INPUTS, build)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.exit_code == 3
+    assert left_in(store) == []
+
+
+def test_a_full_file_system(store: Store, tmp_path: Path) -> None:
+    """A tmpfs of 256 KiB in a mount namespace of its own."""
+    script = f"""
+        mount -t tmpfs -o size=256k tmpfs {tmp_path} && cd / && exec {sys.executable} - <<'END'
+import sys
+from pathlib import Path
+from ccslab.errors import InfrastructureError
+from ccslab.store import Store
+store = Store(Path("{tmp_path}/cache"))
+try:
+    store.get("thing", {{"version": 1}}, lambda folder: (folder / "big").write_bytes(bytes(10**6)) and None)
+except InfrastructureError as error:
+    print(error)
+print(sorted(path.name for path in store.root.glob("thing/*")), store.has("thing", {{"version": 1}}))
+END
+    """
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script],
+        env={**os.environ, "PYTHONPATH": str(Path(storing.__file__).parents[1])},
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    first, second = done.stdout.splitlines() or [done.stderr, ""]
+    assert "No space left on device - free some space" in first
+    assert second == "[] False"
+
+
+def test_an_error_that_is_not_the_disks_gets_no_disk_advice(store: Store) -> None:
+    with pytest.raises(InfrastructureError, match="No such file") as caught:
+        store.get("thing", INPUTS, lambda folder: (folder / "nosuch/file").write_text("x") and None)
+    assert caught.value.mend == ""
+
+
+def test_a_cache_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InfrastructureError, match=f"^{tmp_path}/file/cache.*: Not a directory"):
+        Store(tmp_path / "file" / "cache").get("thing", INPUTS, write("x"))
+
+
+def test_a_folder_without_inputs_is_no_artifact(store: Store) -> None:
+    folder = store.path("thing", INPUTS)
+    folder.mkdir(parents=True)
+    (folder / "stale").touch()
+    assert (store.get("thing", INPUTS, write("x")) / "file").is_file()
+    assert not (folder / "stale").exists()
+
+
+@pytest.mark.parametrize(
+    ("environment", "root"),
+    [
+        ({"CCSLAB_CACHE": "/one", "XDG_CACHE_HOME": "/two"}, "/one"),
+        ({"XDG_CACHE_HOME": "/two"}, "/two/ccs-lab"),
+        ({"HOME": "/three"}, "/three/.cache/ccs-lab"),
+        ({"CCSLAB_CACHE": "~/four", "HOME": "/three"}, "/three/four"),
+    ],
+)
+def test_the_root_is_where_the_user_says(
+    environment: dict[str, str], root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CCSLAB_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert str(default_root()) == root
+
+
+def test_a_relative_root_is_made_absolute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CCSLAB_CACHE", "here")
+    assert default_root() == Path.cwd() / "here"
+
+
+# --- hashes -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path / "tree"
+    (root / "folder").mkdir(parents=True)
+    (root / "folder" / "file").write_text("x")
+    (root / "link").symlink_to("folder/file")
+    return root
+
+
+def test_hash_file_is_sha256(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"abc")
+    assert hash_file(tmp_path / "x").startswith("ba7816bf8f01cfea")
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "content": lambda root: (root / "folder/file").write_text("y"),
+    "name": lambda root: (root / "folder/file").rename(root / "folder/other"),
+    "mode": lambda root: (root / "folder/file").chmod(0o755),
+    "new file": lambda root: (root / "new").touch(),
+    "new folder": lambda root: (root / "empty").mkdir(),
+    "link": lambda root: ((root / "link").unlink(), (root / "link").symlink_to("elsewhere")),
+    "a name that is no UTF-8": lambda root: Path(os.fsdecode(bytes(root) + b"/\xff")).touch(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_counts_for_the_hash_of_a_tree(tree: Path, change: str) -> None:
+    before = hash_tree(tree)
+    assert hash_tree(tree) == before
+    CHANGES[change](tree)
+    assert hash_tree(tree) != before
+
+
+@pytest.mark.parametrize("leftover", ["file~", ".file.swp", "module.pyc"])
+def test_leftovers_do_not_count(tree: Path, leftover: str) -> None:
+    before = hash_tree(tree)
+    (tree / leftover).touch()
+    assert hash_tree(tree) == before
+
+
+def test_a_file_that_moves_between_roots_counts(tree: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    before = hash_tree(other, tree)
+    for path in tree.iterdir():
+        path.rename(other / path.name)
+    assert hash_tree(other, tree) != before
