@@ -18,7 +18,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-console = Console(highlight=False, soft_wrap=True)
+# No markup: what is printed holds paths and mirrors' messages, whose brackets mean nothing.
+console = Console(highlight=False, soft_wrap=True, markup=False)
 LINE_EVERY_S = 30.0
 
 
@@ -81,13 +82,13 @@ def step(title: str, total: int | None = None) -> Iterator[Step]:
     if console.is_terminal:
         columns = [
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("[dim]{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", style="dim", markup=False),
         ]
         with Progress(*columns, console=console, transient=True) as bar:
             yield _BarStep(title, total, bar)
