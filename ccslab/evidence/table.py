@@ -59,11 +59,10 @@ def show_results(results: Results, folder: Path, seconds: float, console: Consol
 
 
 def last_line(results: Results, folder: Path, seconds: float) -> Text:
-    """Verdict, total time, the run's folder and its results.json."""
-    place = shown_path(folder)
+    """Verdict, total time, and the path of results.json, which is in the run's folder."""
     line = Text()
     line.append(results.verdict.upper(), STYLES[results.verdict])
-    line.append(f" in {duration(seconds)}: {place}/ ({place}/{RESULTS})")
+    line.append(f" in {duration(seconds)}: {shown_path(folder)}/{RESULTS}")
     return line
 
 

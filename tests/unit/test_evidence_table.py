@@ -51,7 +51,7 @@ def test_a_passed_run() -> None:
     assert "1234567" in text
     assert "Drift from the golden policy: none" in text
     assert "What failed" not in text
-    assert text.splitlines()[-1] == f"PASSED in 12 min 04 s: {RUN}/ ({RUN}/results.json)"
+    assert text.splitlines()[-1] == f"PASSED in 12 min 04 s: {RUN}/results.json"
 
 
 def test_a_failed_run_says_what_failed() -> None:
@@ -126,6 +126,12 @@ def test_a_phases_line() -> None:
     one = table.phase_line(PhaseResult(Phase.REPAIR, 1.0, 1, 1), results).plain
     assert "1 request " in one
     assert "1 violation " in one
+
+
+def test_the_phase_that_an_error_ended_has_not_passed() -> None:
+    results = sample.broken()
+    ended = [table.phase_line(phase, results).plain.split()[-1] for phase in results.phases]
+    assert ended == ["passed", "passed", "error"]
 
 
 def test_attacks_that_go_on_do_not_fail_an_earlier_phase() -> None:
