@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
-import pexpect
 import pytest
 from initramfs import Entry, File, Symlink, busybox, pack
+
+from ccslab.vm.death import GuestDied
+from ccslab.vm.machine import Machine
+from ccslab.vm.qemu import Hardware
 
 pytestmark = pytest.mark.guest
 
@@ -36,7 +39,7 @@ file read @WEB
 network inet stream bind/listen 0.0.0.0 80
 misc env PATH
 """
-# The first program of the guest shows what the loader left, then turns the machine off.
+# The first program of the guest shows what the loader left, and waits to be stopped.
 INIT = """\
 cat /proc/mounts 2>/dev/null | sed 's/^/left mounted: /'
 mount -t proc proc /proc
@@ -50,7 +53,7 @@ for file in version profile manager exception_policy domain_policy stat; do
 done
 dmesg | grep 'CCS: ' | sed 's/^/kept| /'
 echo '@@''end'
-poweroff -f
+read nothing
 """
 # What a loader without a check does.
 BLIND = """\
@@ -67,7 +70,7 @@ done
 def loader(tmp_path_factory: pytest.TempPathFactory) -> File:
     output = tmp_path_factory.mktemp("guest-programs")
     built = output / "ccs-init"
-    command = ["make", "-s", "-C", SOURCES, "ARCH=x86_64", f"O={output}", built]
+    command = ["make", "-s", "-C", str(SOURCES), "ARCH=x86_64", f"O={output}", str(built)]
     subprocess.run(command, check=True, timeout=120)
     return File(built.read_bytes(), 0o755)
 
@@ -91,50 +94,51 @@ def put(tree: dict[str, Entry], name: str, text: str) -> None:
 
 
 class Guest:
-    """A booting guest; ``expect`` on its console as a person would look at it."""
+    """A booting guest, its console looked at as a person would; all waits are the machine's."""
 
-    def __init__(self, kernel: Path, tree: Mapping[str, Entry], directory: Path, append: str) -> None:
-        initramfs = directory / "initramfs"
-        initramfs.write_bytes(pack(tree))
-        line = f"console=ttyS0 panic=-1 rdinit=/sbin/init TOMOYO_loader=/sbin/ccs-init {append}"
-        argv = ["-M", "q35", "-accel", "tcg", "-m", "256", "-nodefaults", "-display", "none", "-no-reboot"]
-        argv += ["-serial", "stdio", "-kernel", str(kernel), "-initrd", str(initramfs), "-append", line]
-        self.console = pexpect.spawn("qemu-system-x86_64", argv, timeout=LIMIT_S, encoding="latin-1")
-        self.said = ""
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        machine.start()
 
     def expect(self, pattern: str) -> re.Match[str]:
-        self.console.expect(pattern)
-        self.said += self.console.before + self.console.after
-        match = self.console.match
-        assert isinstance(match, re.Match)
-        return match
+        return self.machine.console.expect(pattern, LIMIT_S)[1]
+
+    def type(self, text: str) -> None:
+        self.machine.console.type(text)
 
     def end(self) -> str:
-        """All the console said until the guest turned itself off."""
+        """All the console said until the first program had nothing more to say."""
         self.expect("@@end")
-        self.console.expect(pexpect.EOF)
-        return self.said.replace("\r", "")
+        self.machine.stop()
+        return (self.machine.folder / "console.log").read_text(errors="replace").replace("\r", "")
 
 
 Boot = Callable[..., Guest]
 
 
-@pytest.fixture(scope="session")
-def kernel() -> Path:
-    return Path(os.environ["CCSLAB_TEST_KERNEL"])
-
-
 @pytest.fixture
 def boot(kernel: Path, tree: dict[str, Entry], tmp_path: Path) -> Iterator[Boot]:
-    started: list[Guest] = []
+    """Boots the guest as the test has made it, with further words on its command line."""
+    with ExitStack() as started:
 
-    def start(append: str = "") -> Guest:
-        started.append(Guest(kernel, tree, tmp_path, append))
-        return started[-1]
+        def start(*append: str) -> Guest:
+            folder = tmp_path / f"guest{len(list(tmp_path.iterdir()))}"
+            folder.mkdir()
+            initramfs = folder / "initramfs"
+            initramfs.write_bytes(pack(tree))
+            words = ("rdinit=/sbin/init", "TOMOYO_loader=/sbin/ccs-init", *append)
+            machine = Machine(
+                kernel,
+                None,
+                folder,
+                initrd=initramfs,
+                append=words,
+                forwards={},
+                hardware=Hardware(cpus=1, memory_mib=256),
+            )
+            return Guest(started.enter_context(machine))
 
-    yield start
-    for guest in started:
-        guest.console.close(force=True)
+        yield start
 
 
 def unprotected(said: str) -> None:
@@ -185,7 +189,7 @@ def test_disabled_at_the_command_line(boot: Boot) -> None:
 
 def test_the_name_of_2_x_chooses_too_and_ours_wins(boot: Boot) -> None:
     unprotected(boot("TOMOYO=disabled").end())
-    assert "2 domains, 4 rules" in boot("CCS=default TOMOYO=disabled").end()
+    assert "2 domains, 4 rules" in boot("CCS=default", "TOMOYO=disabled").end()
 
 
 def test_noload_leaves_a_kernel_that_runs(boot: Boot) -> None:
@@ -209,30 +213,30 @@ def test_an_unknown_name_is_said_and_the_default_taken(boot: Boot) -> None:
 
 def test_a_person_answers(boot: Boot, tree: dict[str, Entry]) -> None:
     tree["etc/ccs/policy/initial/profile-strict.conf"] = PROFILE + "7-CONFIG={ mode=enforcing }\n"
-    guest = boot("CCS=ask CCS_limit=50")
+    guest = boot("CCS=ask", "CCS_limit=50")
     listed = guest.expect(r"one of([^>]*)\[default in \d+ s\] > ")
     assert {"initial", "strict", "current"} == set(re.findall(r"CCS:     (\S+)", listed[1]))
-    guest.console.send("stict\r")
+    guest.type("stict")
     guest.expect("there is no 'stict'")
     guest.expect(r"\[default in \d+ s\] > ")
-    guest.console.send("strict\r")
+    guest.type("strict")
     said = guest.end()
     assert "CCS: strict was chosen at the console" in said
     assert "4 rules, 3 profiles loaded" in said
 
 
 def test_a_person_chooses_disabled(boot: Boot) -> None:
-    guest = boot("CCS=ask CCS_limit=50")
+    guest = boot("CCS=ask", "CCS_limit=50")
     guest.expect(r"\[default in \d+ s\] > ")
-    guest.console.send("disabled\r")
+    guest.type("disabled")
     unprotected(guest.end())
 
 
 def test_nobody_answers(boot: Boot) -> None:
     """The deadline is one for all answers: a wrong one does not start it anew."""
-    guest = boot("CCS=ask CCS_limit=3")
+    guest = boot("CCS=ask", "CCS_limit=3")
     guest.expect(r"\[default in 3 s\] > ")
-    guest.console.send("x\r")
+    guest.type("x")
     guest.expect(r"\[default in [123] s\] > ")
     said = guest.end()
     assert "CCS: no answer: taking the default" in said
@@ -281,8 +285,8 @@ def test_the_same_defect_behind_a_loader_without_a_check_panics(
     name, text, _ = DEFECTS[defect]
     put(tree, name, text)
     tree["sbin/ccs-init"] = File(BLIND.encode(), 0o755)
-    guest = boot()
-    guest.expect(r"Kernel panic - not syncing: STOP!")
+    with pytest.raises(GuestDied, match=r"Kernel panic - not syncing: STOP!"):
+        boot().end()
 
 
 def test_no_policy_directory(boot: Boot, tree: dict[str, Entry]) -> None:
