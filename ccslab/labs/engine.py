@@ -77,6 +77,10 @@ class Engine:
         started = time.monotonic()
         try:
             yield result
+        except BaseException as error:
+            # Told to the observer below, who must not call this phase passed.
+            self.results.error = str(error) or type(error).__name__
+            raise
         finally:
             result.seconds = round(time.monotonic() - started, 1)
             self.observe(result)
