@@ -7,13 +7,16 @@ import io
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import evidence_sample as sample
 import pytest
 from rich.console import Console
 
+from ccslab.errors import InfrastructureError
 from ccslab.evidence import table
 from ccslab.evidence.run import Run
+from ccslab.labs.engine import Engine
 from ccslab.labs.results import Check, Outcome, Phase, PhaseResult, Results
 
 RUN = Path("runs/sample-lab-x86_64-6.12-20251122T120000Z")
@@ -132,6 +135,23 @@ def test_the_phase_that_an_error_ended_has_not_passed() -> None:
     results = sample.broken()
     ended = [table.phase_line(phase, results).plain.split()[-1] for phase in results.phases]
     assert ended == ["passed", "passed", "error"]
+
+
+def test_the_engine_tells_of_a_phase_that_an_error_ended(tmp_path: Path) -> None:
+    results = Results("sample-lab", "x86_64", "6.12")
+    told: list[str] = []
+    guest = SimpleNamespace(lab=SimpleNamespace(attacks=()))
+    engine = Engine(
+        guest,  # type: ignore[arg-type]
+        results,
+        tmp_path,
+        observe=lambda phase: told.append(table.phase_line(phase, results).plain.split()[-1]),
+    )
+    with engine.phase(Phase.BOOT):
+        pass
+    with pytest.raises(InfrastructureError), engine.phase(Phase.DISABLED):
+        raise InfrastructureError("the guest panicked")
+    assert told == ["passed", "error"]
 
 
 def test_attacks_that_go_on_do_not_fail_an_earlier_phase() -> None:
