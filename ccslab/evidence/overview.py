@@ -12,8 +12,7 @@ from rich.text import Text
 
 from ccslab.evidence import run as runs
 from ccslab.evidence.completeness import verify_complete
-from ccslab.evidence.results import read_results
-from ccslab.evidence.run import RESULTS
+from ccslab.evidence.results import verdict_of
 from ccslab.evidence.table import show_runs, size
 from ccslab.kernel import catalog
 from ccslab.labs import definition
@@ -50,7 +49,7 @@ def show_status(settings: Settings) -> None:
     show_runs(
         found,
         console,
-        verdicts={run.folder.name: read_results(run.folder / RESULTS).verdict for run in finished},
+        verdicts={run.folder.name: verdict_of(run.folder) for run in finished},
         lacks={run.folder.name: len(verify_complete(run.folder)) for run in finished},
     )
 

@@ -96,6 +96,14 @@ def read_results(path: Path) -> Results:
     return from_document(document, str(path))
 
 
+def verdict_of(folder: Path) -> str:
+    """The verdict a run's folder holds, for lists of runs: one bad file must not hide the others."""
+    try:
+        return read_results(folder).verdict
+    except UserError:
+        return "unreadable"
+
+
 def from_document(document: Any, where: str = RESULTS) -> Results:
     """The results in JSON data of schema 1.
 

@@ -20,7 +20,7 @@ from ccslab.evidence.run import RESULTS, Run, State
 from ccslab.evidence.text import one_line
 from ccslab.labs.results import WANTED, AttackResult, Phase, PhaseResult, Results
 
-STYLES = {"passed": "green", "failed": "bold red", "error": "bold red"}
+STYLES = {"passed": "green", "failed": "bold red", "error": "bold red", "unreadable": "bold red"}
 DETAIL_WIDTH = 300
 """Characters of a failing check's detail; the whole of it is in junit.xml."""
 DRIFT_LINES = 10

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccslab.errors import InfrastructureError, UserError
-from ccslab.evidence.results import from_document, read_results, to_document, write_results
+from ccslab.evidence.results import from_document, read_results, to_document, verdict_of, write_results
 from ccslab.labs.results import WANTED, AttackResult, Check, Outcome, Phase, PhaseResult, Results
 
 # Any text, lone surrogates too: a guest's bytes may have been decoded with them.
@@ -151,3 +151,10 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path, monkeypatch: pytes
         write_results(sample.failed(), tmp_path)
     assert read_results(tmp_path) == sample.passed()
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_bad_file_hides_no_other_run(tmp_path: Path) -> None:
+    path = write_results(sample.failed(), tmp_path)
+    assert verdict_of(tmp_path) == "failed"
+    path.write_text("{")
+    assert verdict_of(tmp_path) == "unreadable"
