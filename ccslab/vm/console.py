@@ -60,7 +60,8 @@ class Console:
             handle, log=log, cast=Cast(cast, columns=COLUMNS, rows=ROWS, title=title), watch=watch
         )
         self._nonce = secrets.token_hex(4)
-        self._in_step = True
+        self._prepared = False
+        self._in_step = False
 
     def expect(
         self, patterns: str | Sequence[str], timeout_s: float = 30.0, *, silence_s: float | None = None
@@ -88,7 +89,11 @@ class Console:
         return int(index), match
 
     def type(self, text: str, *, enter: bool = True) -> None:
-        """Type text, and Enter behind it, as a person would."""
+        """Type text, and Enter behind it, as a person would: who answers a question expects it first.
+
+        (bash hands the terminal to the program only then; an Enter typed earlier is lost on ``read``.)
+        """
+        self._in_step = False
         self.feed.send(text + ("\r" if enter else ""))
 
     def control(self, letter: str) -> None:
@@ -110,6 +115,11 @@ class Console:
             raise InfrastructureError(f"the guest refuses the login of {user}", where=self.watch.where)
         self.prepare(timeout_s=timeout_s)
 
+    @property
+    def at_prompt(self) -> bool:
+        """Whether the prepared shell waits for a command."""
+        return self._in_step
+
     def at_login(self) -> bool:
         """Whether the last thing that was waited for is the login prompt."""
         return isinstance(self.feed.after, str) and bool(re.fullmatch(LOGIN, self.feed.after))
@@ -119,6 +129,7 @@ class Console:
         with self.feed.unrecorded():
             self.type(SETUP.format(nonce=self._nonce, columns=COLUMNS, rows=ROWS))
             self._until_prompt(timeout_s)
+            self._prepared = True
 
     def resume(self, *, timeout_s: float = 30.0) -> None:
         """Take over the shell of a guest that was loaded from a checkpoint, typed-ahead text thrown away."""
@@ -142,7 +153,7 @@ class Console:
                 where=command[:60],
                 mend=f"type at most {LONGEST_COMMAND} characters on one line, send more by ssh",
             )
-        if not self._in_step:
+        if self._prepared and not self._in_step:
             self._catch_up()
         self.type(command)
         result = self._finish(timeout_s, echoed=True, keep_kernel=keep_kernel)

@@ -142,14 +142,16 @@ class Machine:
         return self.process.alive and not self.watch.reason
 
     def shutdown(self, timeout_s: float = SHUTDOWN_TIMEOUT_S) -> None:
-        """Shut the guest down in order, by its power button, and wait until QEMU has ended.
+        """Shut the guest down in order, as root at its prompt or by its power button; waits for QEMU's end.
 
         :raises InfrastructureError: it did not within the time; it is killed then.
         """
         self.watch.expected = True
         if self._ssh:
             self._ssh.drop()
-        if self.process.alive:
+        if self.process.alive and self.console.at_prompt:
+            self.console.type("poweroff")
+        elif self.process.alive:
             self.qmp.execute("system_powerdown")
         self.wait_exit(timeout_s)
 

@@ -39,3 +39,11 @@ def initramfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     packed = tmp_path_factory.mktemp("initramfs") / "initramfs.cpio"
     packed.write_bytes(pack(programs))
     return packed
+
+
+@pytest.fixture(scope="session")
+def server_image() -> Path:
+    """The raw root filesystem of the Debian server."""
+    named = os.environ.get("CCSLAB_TEST_IMAGE")
+    assert named, "CCSLAB_TEST_IMAGE is to name a raw root filesystem"
+    return Path(named)
