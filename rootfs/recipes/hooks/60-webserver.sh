@@ -61,6 +61,7 @@ for name in members poll; do
 	in_root sqlite3 -init /dev/null "/var/lib/webapp/$name.sqlite" ".read /usr/share/webapp/$name.sql"
 done
 : > "$root/var/lib/webapp/entries/.lock"
+: > "$root/var/www/vol2/archive/years.txt"
 in_root chown -R www-data:www-data /var/www /var/lib/webapp /usr/share/webapp-counter
 in_root chown root:www-data /etc/webapp/ToMail.conf
 chmod 0640 "$root/etc/webapp/ToMail.conf"
@@ -92,6 +93,12 @@ for tree in var/www var/lib/webapp usr/share/webapp-counter usr/lib/cgi-bin; do
 	cp -a "$root/$tree" "$pristine/$tree"
 done
 chmod 0700 "$pristine"
+
+# Mail: no chroot to fill at each start, and the installation is checked here (see postfix.service of the overlay).
+in_root postconf -F '*/*/chroot = n'
+in_root postfix check
+mkdir -p "$root/etc/systemd/system-generators"
+ln -sf /dev/null "$root/etc/systemd/system-generators/postfix-instance-generator"
 
 # Services.
 for unit in apache2 postfix cron ccs-auditd; do

@@ -23,7 +23,7 @@ if ($do eq 'memo') {
     open(my $file, '>>', $memo) or webform::answer(webform::refusal(), 'No memo', '');
     print $file ($in->{text} // '') =~ s/\n/ /gr, "\n";
     close $file;
-    webform::answer('200 OK', 'Memo', said('/usr/bin/tail', '-n', '5', $memo));
+    webform::answer('200 OK', 'Memo', said('/usr/bin/tail', '-n', '1', $memo));
 }
 webform::answer('200 OK', 'Disk', said('/usr/bin/df', '--output=target', '/')) if $do eq 'disk';
 webform::answer('400 Bad Request', 'No such purpose', '');
