@@ -115,7 +115,7 @@ class Engine:
         learned, exceptions = self.guest.domains(), self.guest.exceptions()
         self.results.policy_memory_bytes["learned"] = self.guest.settled_policy_memory()
         policy, groups = tuning.tune(self.lab, learned, exceptions)
-        self.load_whole(result, policy, groups)
+        self.load(result, "tuned", policy, groups, replace=True)
         self.results.policy_memory_bytes["tuned"] = self.guest.settled_policy_memory()
         before, after = (self.results.policy_memory_bytes[stage] for stage in ("learned", "tuned"))
         self.check(
@@ -141,7 +141,7 @@ class Engine:
             if not any(program in record.domain or program in record.request for program in programs)
         ]
         self.check(result, "exactly the forgotten CGI's accesses are logged", not foreign, "; ".join(foreign))
-        self.allow(result, records, PERMISSIVE, "forgotten.conf")
+        self.allow(result, records, PERMISSIVE)
         self.guest.forget_violations()
         self.compare(result, self.lab.forgotten)
         self.none_logged(result, "the forgotten CGI, added, violates nothing")
@@ -193,7 +193,7 @@ class Engine:
         self.check(
             result, "the unlearned access is denied", all(code >= 400 for code in refused), f"{refused}"
         )
-        self.allow(result, self.violations(result), ENFORCING, "repair.conf")
+        self.allow(result, self.violations(result), ENFORCING)
         granted = [exchange.status for exchange in self.send(result, self.lab.repair)]
         wanted = [step.status for step in steps]
         self.check(result, "added live, it works", granted == wanted, f"{granted}, expected {wanted}")
@@ -244,26 +244,31 @@ class Engine:
         now = self.guest.pids()
         self.check(result, "the services' PIDs are unchanged", now == self.pids, f"{self.pids} became {now}")
 
-    def load_whole(self, result: PhaseResult, policy: DomainPolicy, exceptions: ExceptionPolicy) -> None:
-        """Replace the kernel's policy and read it back."""
+    def allow(self, result: PhaseResult, records: list[Record], profile: int) -> None:
+        """Add what the records ask for to the running kernel, as the administrator would."""
+        policy, exceptions = tuning.additions(self.lab, records, profile)
+        self.load(result, f"{result.name}-added", policy, exceptions)
+
+    def load(
+        self,
+        result: PhaseResult,
+        stage: str,
+        policy: DomainPolicy,
+        exceptions: ExceptionPolicy,
+        *,
+        replace: bool = False,
+    ) -> None:
+        """Load policy into the running kernel, keep it in the run's folder, and read it back."""
         for kind, name, text in (
             ("e", "exception_policy", exceptions.format()),
             ("d", "domain_policy", policy.format()),
         ):
-            self.keep("tuned", name, text)
-            self.guest.load(kind, text, f"tuned-{name}.conf", replace=True)
-            lost = dropped(text, self.guest.interface(name))
-            self.check(
-                result, f"the kernel took the whole {name}", not lost, "dropped: " + "; ".join(lost[:5])
-            )
-
-    def allow(self, result: PhaseResult, records: list[Record], profile: int, name: str) -> None:
-        """Add what the records ask for to the running kernel, as the administrator would."""
-        text = tuning.additions(self.lab, records, profile).format()
-        self.keep(result.name, name.removesuffix(".conf"), text)
-        self.guest.load("d", text, name)
-        lost = dropped(text, self.guest.interface("domain_policy"))
-        self.check(result, "the kernel took what was added", not lost, "dropped: " + "; ".join(lost[:5]))
+            self.keep(stage, name, text)
+            if text:
+                self.guest.load(kind, text, f"{stage}-{name}.conf", replace=replace)
+                lost = dropped(text, self.guest.interface(name), name.removesuffix("_policy"))
+                told = "dropped: " + "; ".join(lost[:5])
+                self.check(result, f"the kernel took the {stage} {name}", not lost, told)
 
     def keep(self, stage: str, name: str, text: str) -> None:
         """Leave policy text in the run's folder."""

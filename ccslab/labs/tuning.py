@@ -33,10 +33,12 @@ def named_programs(records: Iterable[Record]) -> list[str]:
     )
 
 
-def additions(lab: Lab, records: Iterable[Record], profile: int) -> DomainPolicy:
-    """The domain policy that would have allowed the records, generalised like the rest.
+def additions(lab: Lab, records: Iterable[Record], profile: int) -> tuple[DomainPolicy, ExceptionPolicy]:
+    """The policy that would have allowed the records, generalised like the rest.
 
-    A domain that runs a program for the first time gets the program's domain too, with ``profile``.
+    A name below a group's root, but deeper than the group reaches, comes as further members of it.
+
+    :param profile: the domains' profile, also of those that a first execution makes.
     """
     policy = DomainPolicy()
     for record in records:
@@ -44,7 +46,7 @@ def additions(lab: Lab, records: Iterable[Record], profile: int) -> DomainPolicy
         domain.profile = profile
         domain.groups = domain.groups or (0,)
         domain.acls.extend(acl_of(record))
-    return generalise(policy, ExceptionPolicy(), load_rules(lab.rules))[0]
+    return generalise(policy, ExceptionPolicy(), load_rules(lab.rules))
 
 
 def guarded(lab: Lab, policy: DomainPolicy) -> DomainPolicy:
