@@ -34,8 +34,8 @@ from ccslab.vm.qemu import (
 from ccslab.vm.qmp import Event, EventLog, Qmp
 from ccslab.vm.ssh import Keys, Ssh
 
-BOOT_TIMEOUT_S = 300.0
-BOOT_SILENCE_S = 90.0  # systemd says nothing for up to half a minute under TCG on a busy host
+BOOT_TIMEOUT_S = 600.0
+BOOT_SILENCE_S = 180.0  # systemd is silent for half a minute under TCG; a busy host makes that minutes
 SHUTDOWN_TIMEOUT_S = 90.0
 LOCK = "vm.lock"
 
@@ -117,7 +117,7 @@ class Machine:
 
         A guest that starts from a checkpoint comes back to the root shell it was saved at.
 
-        :raises GuestDied: panic, oops, early exit, or a console silent for 90 s.
+        :raises GuestDied: panic, oops, early exit, or a console silent for three minutes.
         """
         if not self._begun:
             self.start()
