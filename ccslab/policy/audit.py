@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from ccslab.errors import UserError
 from ccslab.policy import pathname
@@ -121,7 +122,7 @@ def scan_records(text: str) -> Iterator[tuple[int, Record | None, str]]:
         if head.strip():
             offset = base + len(head) - len(head.lstrip())
             yield offset, None, f"text that belongs to no record: {head.strip()[:60]!r}"
-        for start, end in zip(starts, [*starts[1:], len(chunk)], strict=True):
+        for start, end in pairwise([*starts, len(chunk)]):
             body = [line.strip() for line in chunk[start:end].split("\n") if line.strip()]
             header, domain, request, *more = [*body, "", "", ""][: max(3, len(body))]
             try:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from ccslab.errors import unknown
 from ccslab.policy.acl import Acl
 from ccslab.policy.canonical import atoms
 from ccslab.policy.diff import _exception_lines
@@ -31,6 +32,8 @@ def dropped(loaded: str, printed: str, kind: str = "") -> list[str]:
         "manager": _manager,
         "stat": _stat,
     }
+    if kind not in check:
+        raise unknown("kind of policy", kind, check)
     return check[kind](loaded, printed)
 
 
