@@ -181,6 +181,18 @@ def test_what_was_mounted_to_load_is_unmounted(boot: Boot) -> None:
     assert [line.split()[2] for line in said.splitlines() if line.startswith("mounted: ")] == ["/", "/proc"]
 
 
+def test_called_by_a_person_it_changes_nothing(boot: Boot, tree: dict[str, Entry]) -> None:
+    """Only managers may change an active policy; the loader is none, and does not cry wolf."""
+    tree["sbin/init"] = File(
+        f"#!/bin/sh\nmount -t proc proc /proc\nccs-init; echo was=$?\n{INIT}".encode(), 0o755
+    )
+    said = boot().end()
+    assert "CCS: the policy is active already, nothing was changed - use ccs-loadpolicy" in said
+    assert "was=1" in said
+    assert "NOT PROTECTED" not in said
+    assert "domain_policy| <kernel> /usr/sbin/apache2\ndomain_policy| use_profile 3" in said
+
+
 def test_disabled_at_the_command_line(boot: Boot) -> None:
     said = boot("CCS=disabled").end()
     unprotected(said)

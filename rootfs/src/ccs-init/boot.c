@@ -196,6 +196,8 @@ int boot(void)
 	if (!interface) {
 		say("NOT PROTECTED: neither /proc/ccs nor /sys/kernel/security/tomoyo exists"
 		    " - this kernel has no TOMOYO, or lsm= leaves it out");
+	} else if (already_active(interface)) {
+		say("the policy is active already, nothing was changed - use ccs-loadpolicy");
 	} else if (parameters.noload) {
 		say("CCS_NOLOAD: no policy was loaded");
 		if (profile_defined(interface, 0))

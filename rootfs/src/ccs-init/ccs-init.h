@@ -99,6 +99,7 @@ struct loaded {
 };
 
 unsigned int kernel_profile_version(const char *interface, char release[32]);
+bool already_active(const char *interface);
 bool load(const char *interface, const struct configuration *configuration, struct findings *findings);
 bool load_nothing(const char *interface);
 bool profile_defined(const char *interface, unsigned int number);

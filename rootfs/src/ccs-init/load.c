@@ -81,8 +81,7 @@ static bool load_part(const char *interface, const char *name, const struct text
 	}
 	for (size_t i = 0; i < text->count; i++) {
 		if (!put(fd, text->lines[i].text)) {
-			found(findings, ERROR, text->path, text->lines[i].number,
-			      errno == EPERM ? "the policy is active: use ccs-loadpolicy" : NULL,
+			found(findings, ERROR, text->path, text->lines[i].number, NULL,
 			      "the kernel refuses to load it: %s", strerror(errno));
 			close(fd);
 			return false;
@@ -136,6 +135,20 @@ static void read_back_domains(const char *interface, const struct text *text, st
 	free(back);
 }
 
+/*
+ * Whether the policy is active, so that only managers may change it.  An empty line is no policy, and
+ * whether its writer may write at all is looked at first.
+ */
+bool already_active(const char *interface)
+{
+	int fd = interface_open(interface, part_names[MANAGER].interface);
+	bool refused = fd >= 0 && !put(fd, "") && errno == EPERM;
+
+	if (fd >= 0)
+		close(fd);
+	return refused;
+}
+
 /* Load all five parts; false when the kernel refused one (found as an ERROR). */
 bool load(const char *interface, const struct configuration *configuration, struct findings *findings)
 {
@@ -165,7 +178,8 @@ bool load_nothing(const char *interface)
 	bool done = fd >= 0 && write(fd, NO_PROFILE_0, strlen(NO_PROFILE_0)) == (ssize_t)strlen(NO_PROFILE_0);
 	char *rest = back, *line;
 
-	close(fd);
+	if (fd >= 0)
+		close(fd);
 	fd = interface_open(interface, "domain_policy");
 	if (fd < 0)
 		return false;
