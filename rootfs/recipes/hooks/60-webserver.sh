@@ -8,7 +8,7 @@ root=${1-}
 when=${SOURCE_DATE_EPOCH:-1212278400}
 site=1212278400 # 2008-06-01 00:00 UTC: the time stamp of the pages, which clients see
 
-in_root() { ${root:+chroot "$root"} /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C TZ=UTC SOURCE_DATE_EPOCH="$when" "$@"; }
+in_root() { ${root:+chroot "$root"} /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C TZ=UTC HOME=/root SOURCE_DATE_EPOCH="$when" "$@"; }
 
 # People: mailboxes only, no logins.
 id=2001
@@ -74,7 +74,9 @@ index="$root/var/lib/namazu/index"
 mkdir -p "$index"
 rm -f "$index"/*
 in_root PERL_HASH_SEED=0 mknmz --quiet --no-encode-uri --replace='s#^/var/www/html/#/#' --allow='.*\.html' \
-	--deny='entry\.html|.*\.php' --exclude='/parts/|/uploads/' --output-dir=/var/lib/namazu/index /var/www/html
+	--deny='entry\.html|.*\.php' --exclude='/parts/|/uploads/' --output-dir=/var/lib/namazu/index /var/www/html 2>&1 |
+	grep -v -e "^Redundant argument" -e "^Useless use" || :
+[ -s "$index/NMZ.i" ] || { echo "60-webserver: mknmz made no index (above)" >&2; exit 1; }
 rm -f "$index"/NMZ.lock* "$index"/NMZ.log "$index"/NMZ.status
 sed -i -e 's/\(<!-- DATE -->\).*\(<!-- DATE -->\)/\1 2008-06-01 \2/' \
 	-e 's/webmaster@[A-Za-z0-9.-]*/webmaster@server.example/g' "$index"/NMZ.head* "$index"/NMZ.foot* "$index"/NMZ.body*
@@ -94,9 +96,10 @@ for tree in var/www var/lib/webapp usr/share/webapp-counter usr/lib/cgi-bin; do
 done
 chmod 0700 "$pristine"
 
-# Mail: no chroot to fill at each start, and the installation is checked here (see postfix.service of the overlay).
+# Mail: no chroot to fill at each start, and the queues that postfix' start scripts would make are made here (see
+# postfix.service of the overlay; "postfix check" needs a network interface, which a build has not).
 in_root postconf -F '*/*/chroot = n'
-in_root postfix check
+in_root install -d -o postfix -g root -m 0700 /var/spool/postfix/hold /var/spool/postfix/trace
 mkdir -p "$root/etc/systemd/system-generators"
 ln -sf /dev/null "$root/etc/systemd/system-generators/postfix-instance-generator"
 
