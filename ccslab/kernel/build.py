@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,7 +104,7 @@ class _Build:
         self.pristine = tree.folder
         self.source = tree
         self.store = store
-        self.jobs = jobs or os.cpu_count() or 1
+        self.jobs = jobs or len(os.sched_getaffinity(0))
         folder = store.work("kernel", f"{tree.package}-{tree.sha256[:12]}")
         self.tree = folder / "tree"
         self.objects = folder / f"obj-{spec.arch}"
@@ -162,7 +164,10 @@ class _Build:
 
     def compile(self) -> int:
         """make; returns how many objects were made."""
-        known = int(self.counted.read_text()) if self.counted.is_file() else EXPECTED_OBJECTS
+        try:
+            known = int(self.counted.read_text())
+        except (OSError, ValueError):
+            known = EXPECTED_OBJECTS
         fresh = not (self.objects / "vmlinux").is_file()
         with progress.step(
             f"Building kernel {self.spec.name} ({self.spec.arch})", known if fresh else None
@@ -173,12 +178,34 @@ class _Build:
                     step.advance(note=match[1])
 
             try:
-                self.make("bzImage", timeout_s=BUILD_TIMEOUT_S, on_line=count)
+                with self.unfinished():
+                    self.make("bzImage", timeout_s=BUILD_TIMEOUT_S, on_line=count)
             except LabError as error:
                 raise InfrastructureError(self._compiler_error() or error.what, where=self.log) from error
             if fresh:
                 self.counted.write_text(str(step.done))
             return step.done
+
+    @contextlib.contextmanager
+    def unfinished(self) -> Iterator[None]:
+        """Mark the objects as being written, and first undo what a killed build may have left half-written.
+
+        make believes in a target that is newer than its source; one that was being rewritten when the
+        compiler was killed is.  Kbuild keeps a ``.TARGET.cmd`` beside each target.
+        """
+        mark = self.objects / ".unfinished"
+        if mark.is_file():
+            since = mark.stat().st_mtime_ns
+            for command in self.objects.rglob(".*.cmd"):
+                target = command.with_name(command.name[1:].removesuffix(".cmd"))
+                if target.is_file() and target.stat().st_mtime_ns >= since:
+                    target.unlink()
+        else:
+            mark.touch()
+        try:
+            yield
+        finally:  # of its own accord or at SIGTERM, make itself deletes what is half-written
+            mark.unlink()
 
     def make(
         self, target: str, *, timeout_s: float, env: dict[str, str] | None = None, on_line: Any = None

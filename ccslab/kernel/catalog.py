@@ -36,16 +36,15 @@ def find(name: str, arch: str, root: Path) -> KernelSpec:
     entry = listed[plain]
     patches = root / "kernel-patches"
     config = patches / "config"
-    try:
-        source = Source(entry["package"], entry["suite"])
-        folder = patches / entry["series"]
-    except KeyError as error:
-        raise UserError(f"kernel {plain} lacks the key {error}", where=patches / "kernels.toml") from error
+    for key in ("package", "suite", "series"):
+        if not isinstance(entry, dict) or not isinstance(entry.get(key), str):
+            raise UserError(f"kernel {plain} lacks the text {key!r}", where=patches / "kernels.toml")
+    source = Source(entry["package"], entry["suite"])
     return KernelSpec(
         name=name,
         arch=arch,
         source=source,
-        series=NO_PATCHES if name.startswith(STOCK) else load_series(folder),
+        series=NO_PATCHES if name.startswith(STOCK) else load_series(patches / entry["series"]),
         fragments=(config / "base.config", config / "tomoyo.config", config / f"{arch}.config"),
     )
 
@@ -54,5 +53,5 @@ def _read(root: Path) -> dict[str, dict[str, Any]]:
     path = root / "kernel-patches" / "kernels.toml"
     try:
         return tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"cannot be read: {error}", where=path) from error

@@ -11,6 +11,19 @@ from pathlib import Path
 from ccslab.errors import UserError
 
 _SET = re.compile(r"^CONFIG_(?P<name>\w+)=(?P<value>.+)$")
+_SYMBOL = re.compile(r"\b[A-Z0-9_]*[A-Z][A-Z0-9_]*\b")  # 64BIT is one, too
+_BLOCKS = (
+    "config",
+    "menuconfig",
+    "if",
+    "endif",
+    "menu",
+    "endmenu",
+    "choice",
+    "endchoice",
+    "endall",
+    "source",
+)
 _UNSET = re.compile(r"^# CONFIG_(?P<name>\w+) is not set$")
 
 
@@ -33,7 +46,7 @@ def parse_fragment(path: Path) -> list[Request]:
     :raises UserError: a line that is neither a setting, "is not set", a comment nor blank.
     """
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(errors="replace").splitlines()
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}", where=path) from error
     found = []
@@ -90,7 +103,7 @@ def explain(name: str, config: dict[str, str], tree: Path) -> str:
         return "no Kconfig file of this tree defines it"
     parts = []
     for place, depends in found:
-        unmet = sorted({word for word in re.findall(r"\b[A-Z][A-Z0-9_]+\b", depends) if word not in config})
+        unmet = sorted({word for word in _SYMBOL.findall(depends) if word not in config})
         text = (
             f"depends on {depends}"
             if depends
@@ -109,28 +122,39 @@ def definitions(name: str, tree: Path) -> Iterator[tuple[str, str]]:
         yield from _definitions_in(text, name, str(path.relative_to(tree)))
 
 
+def _statements(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The lines of a Kconfig file as (line number, words), without comments and help texts."""
+    help_indent: int | None = None  # 0 right after "help": its first line's indentation is the text's
+    pending = ""
+    for number, raw in enumerate(text.splitlines(), start=1):
+        if raw.endswith("\\"):
+            pending += raw[:-1] + " "
+            continue
+        line = (pending + raw).expandtabs(8)
+        pending = ""
+        words = line.split()
+        if not words:
+            continue
+        indent = len(line) - len(line.lstrip())
+        if help_indent is not None:
+            help_indent = help_indent or indent
+            if 0 < help_indent <= indent:
+                continue
+            help_indent = None
+        if words == ["help"]:
+            help_indent = 0
+        if not words[0].startswith("#"):
+            yield number, words
+
+
 def _definitions_in(text: str, name: str, place: str) -> Iterator[tuple[str, str]]:
     # Only the block structure of the language is followed: if/menu/choice open, end* closes.
     blocks: list[list[str]] = []
     own: list[str] | None = None
     header: list[str] | None = None
     number = 0
-    for at, line in enumerate([*text.replace("\\\n", " ").splitlines(), "endall"], start=1):
-        words = line.split()
-        if not words or words[0].startswith("#"):
-            continue
-        if words[0] in (
-            "config",
-            "menuconfig",
-            "if",
-            "endif",
-            "menu",
-            "endmenu",
-            "choice",
-            "endchoice",
-            "endall",
-            "source",
-        ):
+    for at, words in [*_statements(text), (0, ["endall"])]:
+        if words[0] in _BLOCKS:
             if own is not None:
                 yield f"{place}:{number}", " && ".join([*(part for block in blocks for part in block), *own])
                 own = None
@@ -138,7 +162,7 @@ def _definitions_in(text: str, name: str, place: str) -> Iterator[tuple[str, str
         if words[0] in ("config", "menuconfig") and words[1:] == [name]:
             own, number = [], at
         elif words[0] == "if":
-            blocks.append([" ".join(words[1:])])
+            blocks.append([_term(words[1:])])
         elif words[0] in ("menu", "choice"):
             header = []
             blocks.append(header)
@@ -147,4 +171,8 @@ def _definitions_in(text: str, name: str, place: str) -> Iterator[tuple[str, str
         elif words[:2] == ["depends", "on"]:
             target = own if own is not None else header
             if target is not None:
-                target.append(f"({' '.join(words[2:])})" if "||" in line else " ".join(words[2:]))
+                target.append(_term(words[2:]))
+
+
+def _term(words: list[str]) -> str:
+    return f"({' '.join(words)})" if "||" in words else " ".join(words)

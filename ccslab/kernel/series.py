@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from ccslab.errors import UserError
@@ -14,9 +15,13 @@ from ccslab.process import need, run
 from ccslab.store import hash_file
 
 PATCH_TIMEOUT_S = 60.0
-_NEW_FILE = re.compile(r"^(?:---|\+\+\+) (?:[ab]/)?(?P<path>[^\t\n]+)", re.MULTILINE)
+NAME_MAX = 255  # bytes, linux/limits.h
+_HEADER = re.compile(r"^(?:---|\+\+\+) (?P<path>[^\t]+)")
+_GIT_HEADER = re.compile(r"^diff --git (?P<old>a/\S+) (?P<new>b/\S+)$")
+_HUNK = re.compile(r"^@@ -\d+(?:,(?P<old>\d+))? \+\d+(?:,(?P<new>\d+))? @@")
 _FAILED = re.compile(r"Hunk #(?P<hunk>\d+) FAILED at (?P<line>\d+)")
-_PATCHING = re.compile(r"(?:checking|patching) file '?(?P<path>[^']+?)'?$")
+_PATCHING = re.compile(r"^(?:checking|patching) file '?(?P<path>[^']+?)'?(?: \(.*\))?$")
+_QUOTED = re.compile(r"^\|\+\+\+ [^/]+/(?P<path>[^\t]+)")
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def load_series(folder: Path) -> Series:
 
 
 def _patches(listing: Path) -> Iterator[Patch]:
-    for number, line in enumerate(listing.read_text().splitlines(), start=1):
+    for number, line in enumerate(listing.read_text(errors="replace").splitlines(), start=1):
         words = line.split("#")[0].split()
         if not words:
             continue
@@ -80,7 +85,7 @@ def _patches(listing: Path) -> Iterator[Patch]:
             raise UserError(f"patch options are not supported: {' '.join(words[1:])}", where=where)
         _inside(words[0], where)
         path = listing.parent / words[0]
-        if not path.is_file():
+        if len(words[0]) > NAME_MAX or not path.is_file():
             raise UserError(f"names {words[0]}, which is not there", where=where)
         yield Patch(path, touched_files(path))
 
@@ -91,9 +96,9 @@ def touched_files(path: Path) -> tuple[str, ...]:
     :raises UserError: it touches none, or one outside the tree.
     """
     names: dict[str, None] = {}
-    for match in _NEW_FILE.finditer(path.read_text(errors="replace")):
-        name = match["path"].strip()
-        if name not in ("/dev/null", "") and "/" in name:
+    for header in _headers(path.read_text(errors="replace").split("\n")):
+        name = header.strip().partition("/")[2]  # -p1
+        if name and header != "/dev/null":
             _inside(name, str(path))
             names[name] = None
     if not names:
@@ -101,9 +106,24 @@ def touched_files(path: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _headers(lines: list[str]) -> Iterator[str]:
+    """The file names of a patch's headers; hunks and messages may hold lines that only look like headers."""
+    old = new = 0  # lines the hunk still has
+    for line, following in pairwise([*lines, ""]):
+        if old > 0 or new > 0:
+            old -= not line.startswith(("+", "\\"))
+            new -= not line.startswith(("-", "\\"))
+        elif hunk := _HUNK.match(line):
+            old, new = (int(count) if count is not None else 1 for count in hunk.group("old", "new"))
+        elif git := _GIT_HEADER.match(line):
+            yield from git.group("old", "new")  # all that a rename or a change of mode has
+        elif line.startswith("--- ") and following.startswith("+++ "):
+            yield from (match["path"] for match in (_HEADER.match(line), _HEADER.match(following)) if match)
+
+
 def _inside(name: str, where: str) -> None:
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts:
+    if path.is_absolute() or ".." in path.parts or "\0" in name:
         raise UserError(f"{name!r} leads outside its folder", where=where)
 
 
@@ -138,9 +158,9 @@ def _apply(patch: Patch, tree: Path) -> None:
     )  # fmt: skip
     if status == 0:
         return
-    current = patch.files[0]
+    current = ""
     for line in said.splitlines():
-        if match := _PATCHING.search(line):
+        if match := _PATCHING.match(line) or _QUOTED.match(line):
             current = match["path"]
         if match := _FAILED.search(line):
             raise UserError(
@@ -148,5 +168,17 @@ def _apply(patch: Patch, tree: Path) -> None:
                 where=patch.path,
                 mend="refresh the patch against this tree",
             )
-    telling = next((line for line in said.splitlines() if line.strip()), "patch said nothing")
-    raise UserError(f"does not apply to {current}: {telling}", where=patch.path, mend="refresh the patch")
+    raise UserError(
+        f"does not apply to {current or patch.files[0]}: {_reason(said)}",
+        where=patch.path,
+        mend="refresh the patch against this tree",
+    )
+
+
+def _reason(said: str) -> str:
+    """The line of patch's output that tells most."""
+    lines = [line for line in said.replace(",\n", ", ").splitlines() if line.strip()]
+    if fatal := [line for line in lines if ": **** " in line]:
+        return fatal[0].partition(": **** ")[2].rstrip(" :")
+    telling = [line for line in lines if not line.startswith(("|", "---")) and not _PATCHING.match(line)]
+    return telling[0] if telling else "patch said nothing"

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A kernel from a tiny tree with a compiler of shell: what is built, what is built again, what is said."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from waiting import until
+
+from ccslab.errors import InfrastructureError, UserError
+from ccslab.kernel import build as building
+from ccslab.kernel import catalog
+from ccslab.kernel.series import NO_PATCHES, load_series
+from ccslab.kernel.source import Source, Tree
+from ccslab.store import Store
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = Path(__file__).parent / "data" / "kernel-tree"
+FILES = ["init/main.c", "security/tomoyo/file.c", "security/tomoyo/mount.c"]
+Put = Callable[[str, str], Path]
+
+GCC = """
+if [ "$1" = --version ]; then echo "gcc (fake) ${FAKE_GCC:-12}"; exit; fi
+echo "$2" >>"$COMPILED"
+if grep -n 'syntax error' "$2" >/dev/null; then echo "$2:1:1: error: expected ';'"; exit 1; fi
+if grep hang "$2" >/dev/null; then echo half >"$4"; touch "$COMPILED.hangs"; while :; do sleep 0.05; done; fi
+cp "$2" "$4"
+"""
+
+
+class Lab:
+    """A pristine tree, a series and fragments that a test edits."""
+
+    def __init__(self, folder: Path, store: Store) -> None:
+        self.folder = folder
+        self.store = store
+        self.compiled = folder / "compiled"
+        shutil.copytree(DATA, folder / "pristine")
+        for name in FILES:
+            path = folder / "pristine" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{name}\n")
+        (folder / "one.config").write_text("CONFIG_NET=y\n")
+
+    def patch(self, **edits: str) -> None:
+        """A series that changes the one line of each file of security/tomoyo."""
+        series = self.folder / "series"
+        series.mkdir(exist_ok=True)
+        for name, line in edits.items():
+            path = f"security/tomoyo/{name}.c"
+            (series / f"{name}.patch").write_text(
+                f"--- a/{path}\n+++ b/{path}\n@@ -1 +1 @@\n-{path}\n+{line}\n"
+            )
+        (series / "series").write_text("".join(f"{name}.patch\n" for name in edits))
+
+    @property
+    def spec(self) -> building.KernelSpec:
+        series = self.folder / "series"
+        return building.KernelSpec(
+            name="tiny",
+            arch="x86_64",
+            source=Source("linux-source-tiny", "nowhere"),
+            series=load_series(series) if series.is_dir() else NO_PATCHES,
+            fragments=(self.folder / "one.config",),
+        )
+
+    @property
+    def tree(self) -> Tree:
+        return Tree("linux-source-tiny", "1", "0" * 64, self.folder / "pristine")
+
+    def build(self) -> Path:
+        """Build; ``compiled`` then names what was compiled for it."""
+        self.compiled.write_text("")
+        return building.build(self.spec, self.tree, self.store, jobs=2)
+
+    @property
+    def sources(self) -> list[str]:
+        return sorted(self.compiled.read_text().split())
+
+
+@pytest.fixture
+def lab(tmp_path: Path, store: Store, bin_folder: Put, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    bin_folder("gcc", GCC)
+    bin_folder("ccache", 'exec "$@"')
+    one = Lab(tmp_path, store)
+    monkeypatch.setenv("COMPILED", str(one.compiled))
+    return one
+
+
+def test_the_artifact_has_all_its_parts(lab: Lab) -> None:
+    lab.patch(file="patched")
+    folder = lab.build()
+    names = {"bzImage", "vmlinux", "config", "System.map", "manifest.json", "build.log", "inputs.json"}
+    assert {path.name for path in folder.iterdir()} == names
+    assert "patched" in (folder / "bzImage").read_text()
+    assert (folder / "config").read_text().splitlines()[-1] == "CONFIG_NET=y"
+    assert "CC      security/tomoyo/file.o" in (folder / "build.log").read_text()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["release"] == "6.12.0-ccs"
+    assert [patch["name"] for patch in manifest["patches"]] == ["file.patch"]
+    assert lab.sources == FILES
+
+
+def test_nothing_to_do_compiles_nothing(lab: Lab) -> None:
+    first = lab.build()
+    assert lab.build() == first
+    assert lab.sources == []
+
+
+def test_one_patch_edited_compiles_one_file(lab: Lab) -> None:
+    lab.patch(file="one", mount="one")
+    first = lab.build()
+    lab.patch(file="one", mount="two")
+    second = lab.build()
+    assert lab.sources == ["security/tomoyo/mount.c"]
+    assert second != first
+    assert "one" in (first / "bzImage").read_text()
+    assert "two" in (second / "bzImage").read_text()
+
+
+def test_the_stock_kernel_and_the_patched_one_share_their_objects(lab: Lab) -> None:
+    stock = lab.build()
+    lab.patch(file="one")
+    assert lab.build() != stock
+    assert lab.sources == ["security/tomoyo/file.c"]
+
+
+@pytest.mark.parametrize("change", ["compiler", "fragment", "patch", "tree"])
+def test_every_input_is_in_the_key(lab: Lab, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.patch(file="one")
+    before = lab.store.path("kernel", lab.spec.inputs(lab.tree))
+    tree = lab.tree
+    if change == "compiler":
+        monkeypatch.setenv("FAKE_GCC", "13")
+    elif change == "fragment":
+        (lab.folder / "one.config").write_text("CONFIG_NET=y\n# x\n")
+    elif change == "patch":
+        lab.patch(file="two")
+    else:
+        tree = Tree(tree.package, tree.version, "1" * 64, tree.folder)
+    assert lab.store.path("kernel", lab.spec.inputs(tree)) != before
+
+
+def test_a_refused_symbol_stops_before_anything_is_compiled(lab: Lab) -> None:
+    (lab.folder / "one.config").write_text("CONFIG_NET=y\nCONFIG_SECURITY_TOMOYO=y\n")
+    with pytest.raises(UserError, match=r"one.config:2: CONFIG_SECURITY_TOMOYO is n.*not set: SECURITY"):
+        lab.build()
+    assert lab.sources == []
+    assert not list(lab.store.root.glob("kernel/*"))
+
+
+def test_a_patch_that_fails_stops_before_anything_is_compiled(lab: Lab) -> None:
+    lab.patch(file="one")
+    patch = lab.folder / "series/file.patch"
+    patch.write_text(patch.read_text().replace("\n-sec", "\n-x"))
+    with pytest.raises(UserError, match=r"file.patch: hunk 1 does not apply to security/tomoyo/file.c"):
+        lab.build()
+    assert lab.sources == []
+    assert not list(lab.store.root.glob("kernel/*"))
+
+
+def test_what_the_compiler_says_is_named_with_the_log(lab: Lab) -> None:
+    lab.patch(file="syntax error")
+    with pytest.raises(
+        InfrastructureError, match=r"\.log: security/tomoyo/file.c:1:1: error: expected ';'"
+    ) as caught:
+        lab.build()
+    assert "CC      init/main.o" in Path(caught.value.where).read_text()
+    assert not list(lab.store.root.glob("kernel/*"))
+    lab.patch(file="mended")
+    lab.build()
+    assert "init/main.c" not in lab.sources, "what was compiled before the error is kept"
+
+
+def test_killed_while_compiling_and_started_again(
+    lab: Lab, other_run: Callable[[str], subprocess.Popen[str]]
+) -> None:
+    """The killed compiler leaves a half-written object that is newer than its source."""
+    lab.patch(file="one")
+    lab.build()
+    lab.patch(file="hang")
+    killed = other_run(f"""
+        from pathlib import Path
+        from ccslab.kernel import build as building
+        from ccslab.kernel.series import load_series
+        from ccslab.kernel.source import Source, Tree
+        from ccslab.store import Store
+        folder = Path("{lab.folder}")
+        spec = building.KernelSpec("tiny", "x86_64", Source("linux-source-tiny", "nowhere"),
+                                   load_series(folder / "series"), (folder / "one.config",))
+        tree = Tree("linux-source-tiny", "1", "0" * 64, folder / "pristine")
+        building.build(spec, tree, Store(Path("{lab.store.root}")), jobs=1)
+    """)
+    until((lab.folder / "compiled.hangs").exists, "the compiler hangs")
+    killed.send_signal(signal.SIGKILL)
+    killed.wait(10)
+    (half,) = lab.store.root.glob("work/kernel/*/obj-x86_64/security/tomoyo/file.o")
+    assert half.read_text() == "half\n"
+    # As if the patch were as before, its source older than the object: only the mark tells.
+    (work,) = lab.store.root.glob("work/kernel/*/tree")
+    (work / "security/tomoyo/file.c").write_text("whole\n")
+    old = time.time() - 1000
+    os.utime(work / "security/tomoyo/file.c", (old, old))
+    lab.patch(file="whole")
+    folder = lab.build()
+    assert "half" not in (folder / "bzImage").read_text()
+    assert "whole" in (folder / "bzImage").read_text()
+
+
+def test_a_damaged_count_of_objects_does_no_harm(lab: Lab) -> None:
+    lab.build()
+    (count,) = lab.store.root.glob("work/kernel/*/objects-x86_64")
+    assert int(count.read_text()) == len(FILES)
+    count.write_text("")
+    lab.patch(file="two")
+    lab.build()
+
+
+# --- the kernels one can name -------------------------------------------------------------------------
+
+
+def test_our_kernels_are_found() -> None:
+    assert {"6.12", "stock-6.12"} <= set(catalog.names(ROOT))
+    assert catalog.find("6.12", "x86_64", ROOT).series.patches
+    assert not catalog.find("stock-6.12", "x86_64", ROOT).series.patches
+    assert all(path.is_file() for path in catalog.find("6.12", "x86_64", ROOT).fragments)
+
+
+@pytest.mark.parametrize(
+    ("name", "arch", "said"),
+    [
+        ("6.21", "x86_64", r"unknown kernel '6.21' - did you mean .*6\.12"),
+        ("stock-6.21", "x86_64", r"unknown kernel 'stock-6.21' - did you mean stock-6\.12"),
+        ("6.12", "x86-64", r"unknown architecture 'x86-64' - did you mean x86_64"),
+    ],
+)
+def test_an_unknown_name_gets_the_nearest(name: str, arch: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        catalog.find(name, arch, ROOT)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[", r"kernels.toml: cannot be read"),
+        ('"6.12" = 5', r"kernels.toml: kernel 6.12 lacks the text 'package'"),
+        ('["6.12"]\npackage = "p"\nsuite = 5', r"kernel 6.12 lacks the text 'suite'"),
+        ('["6.12"]\npackage = "p"\nsuite = "s"', r"kernel 6.12 lacks the text 'series'"),
+        ('["6.12"]\npackage = "p"\nsuite = "s"\nseries = "nosuch"', r"nosuch: there is no series file"),
+    ],
+)
+def test_a_malformed_catalogue_is_named(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "kernel-patches").mkdir()
+    (tmp_path / "kernel-patches/kernels.toml").write_text(text)
+    with pytest.raises(UserError, match=said):
+        catalog.find("6.12", "x86_64", tmp_path)
