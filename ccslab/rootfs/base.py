@@ -21,11 +21,12 @@ from ccslab.errors import UserError
 from ccslab.rootfs import enclosure, suites
 from ccslab.rootfs.recipe import Recipe
 from ccslab.sources import mirrors
-from ccslab.store import Store, hash_file
+from ccslab.store import Store, hash_file, hash_tree
 
 KIND = "rootfs-base"
 TARBALL, MANIFEST, LOG = "base.tar", "manifest.json", "build.log"
 SCRIPT = Path(__file__).with_name("base.sh")
+IDENTITY = Path(__file__).with_name("identity.sh")
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 DEBIAN = {"x86_64": "amd64", "i386": "i386"}
 TIMEOUT_S = 1800.0
@@ -55,7 +56,7 @@ def inputs(recipe: Recipe, arch: str, store: Store) -> dict[str, Any]:
         "exclude_paths": list(recipe.exclude_paths),
         "epoch": recipe.source_date_epoch,
         "hostname": recipe.hostname,
-        "script": hash_file(SCRIPT),
+        "scripts": hash_tree(SCRIPT, IDENTITY),
         "renewed": renewed(recipe, arch, store),
     }
 
@@ -129,6 +130,7 @@ def _bootstrap(
                 env = {
                     "TREE": tree,
                     "DEBS": str(debs),
+                    "IDENTITY": str(IDENTITY),
                     "PACKAGES": str(part / "packages"),
                     "SOURCE_DATE_EPOCH": str(recipe.source_date_epoch),
                 }

@@ -66,7 +66,7 @@ def inputs(recipe: Recipe, arch: str, made: Path, content: Content, root: Path) 
         "root_password": recipe.root_password,
         "epoch": recipe.source_date_epoch,
         "image": [recipe.size_mib, recipe.label, recipe.uuid],
-        "scripts": hash_tree(SCRIPT, TIDY),
+        "scripts": hash_tree(SCRIPT, TIDY, base.IDENTITY),
         "mke2fs": version("mke2fs", "e2fsprogs"),
     }
 

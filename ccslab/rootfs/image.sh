@@ -22,7 +22,10 @@ for node in null zero full random urandom; do
 done
 ln -s /proc/self/fd "$TREE/dev/fd"
 mount -t tmpfs -o mode=755 tmpfs "$TREE/run"
+install -d -m 1777 "$TREE/run/lock"
 hostname "$GUEST_HOSTNAME"
+# No network, but the loopback that programs expect: "postfix check" fails without it, and says nothing.
+chroot "$TREE" ip link set lo up 2> /dev/null || ip link set lo up
 
 inside() {
     env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 TZ=UTC \
@@ -57,8 +60,10 @@ for part in "$@"; do
 done
 
 say "tidying"
-install -m 755 "$HERE/tidy.sh" "$TREE/run/tidy"
-inside /run/tidy
+for script in identity tidy; do
+    install -m 755 "$HERE/$script.sh" "$TREE/run/$script"
+    inside "/run/$script"
+done
 
 umount "$TREE/run" "$TREE/proc"
 umount -R "$TREE/dev"

@@ -1,13 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# Runs in the guest's tree after the last hook: takes away what differs from build to build or is of this host.
+# Runs in the guest's tree after the last hook: takes away what differs from build to
+# build or is of this host (identity.sh ran before it).
 set -eu
 day=$((SOURCE_DATE_EPOCH / 86400))
-
-# Identities and secrets: made at first boot, or not needed.
-: > /etc/machine-id
-rm -f /var/lib/dbus/machine-id /etc/ssh/ssh_host_* /var/lib/systemd/random-seed /var/lib/systemd/credential.secret
-rm -f /etc/ssl/private/ssl-cert-snakeoil.key /etc/ssl/certs/ssl-cert-snakeoil.pem
 
 # What apt, dpkg and their tools leave; there is no archive in the guest's reach.
 rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt/* /var/cache/debconf/*-old /var/lib/dpkg/*-old

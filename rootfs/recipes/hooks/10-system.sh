@@ -45,19 +45,32 @@ proc-sys-fs-binfmt_misc.mount
 modprobe@.service
 kmod-static-nodes.service
 systemd-modules-load.service
+systemd-tmpfiles-setup-dev.service
 
-getty@tty1.service
+getty-static.service
+getty@.service
+systemd-ask-password-console.path
 systemd-ask-password-wall.path
 systemd-binfmt.service
+systemd-firstboot.service
 systemd-hwdb-update.service
+systemd-initctl.socket
 systemd-journal-flush.service
+systemd-journald-audit.socket
 systemd-logind.service
 systemd-networkd.service
 systemd-pstore.service
+systemd-random-seed.service
+systemd-repart.service
 systemd-rfkill.socket
 systemd-timesyncd.service
-systemd-udev-settle.service
+systemd-update-utmp-runlevel.service
+systemd-update-utmp.service
+systemd-user-sessions.service
 UNITS
-# Interfaces keep the kernel's names: eth0.
-mkdir -p /etc/systemd/network
-ln -sf /dev/null /etc/systemd/network/99-default.link
+# Without systemd-user-sessions nobody would lift the ban on logins that holds while a machine boots.
+mkdir -p /etc/tmpfiles.d
+ln -sf /dev/null /etc/tmpfiles.d/systemd-nologin.conf
+# Nothing is waited for in the name of the network: its address is static.
+ln -sf /dev/null /etc/systemd/system/network-online.target
+: > /etc/default/locale
