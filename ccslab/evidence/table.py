@@ -143,7 +143,7 @@ def _phases(results: Results) -> Table:
 def _attacks(results: Results) -> Table:
     met = sum(attack.passed for attack in results.attacks)
     table = _table(f"Attacks: {met} of {len(results.attacks)} met their fate")
-    table.add_column("attack", ratio=1)
+    table.add_column("attack", ratio=1, overflow="fold")
     for mode in WANTED:
         table.add_column(mode.value, no_wrap=True)
     for attack in results.attacks:

@@ -46,6 +46,12 @@ def test_everything_but_the_paths_fits(make: object, width: int) -> None:
     assert str(RUN) in last
 
 
+def test_a_narrow_terminal_still_gets_every_verdict() -> None:
+    text = shown(sample.passed(), 60)
+    assert text.count("passed") == len(Phase)
+    assert text.count("succeeded") == text.count("denied") == 2
+
+
 def test_a_passed_run() -> None:
     text = shown(sample.passed())
     assert "Attacks: 2 of 2 met their fate" in text
