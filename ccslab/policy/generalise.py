@@ -167,7 +167,8 @@ class _Generaliser:
         """The lines of one domain or acl_group: rewritten, freed of what others cover, merged, sorted."""
         singles = (one for acl in acls for one in acl.single())
         table = by_atom(self._one(one) for one in singles if not self._forgotten(domain, one))
-        kept = [table[atom] for atom in table if not _redundant(atom, table, coverage)]
+        index = _Table(table, coverage)
+        kept = [spelled for atom, spelled in table.items() if not index.redundant(atom)]
         return sorted(merge(sorted(kept)))
 
     def domain_name(self, name: str) -> str:
@@ -176,18 +177,40 @@ class _Generaliser:
         return " ".join([space, *(self.component(p) if is_path(p) else p for p in programs)])
 
 
-def _redundant(atom: Acl, table: Iterable[Acl], coverage: Coverage) -> bool:
-    """True if another line allows it with the same consequences (log, domain that follows)."""
-    for other in table:
-        if other == atom or other.operations != atom.operations or other.head != atom.head:
-            continue
-        if other.grant_log != atom.grant_log or other.transition != atom.transition:
-            continue
-        if atom.operations == ("execute",) and other.arguments != atom.arguments:
-            continue
-        if coverage.atom(other, atom) and not (coverage.atom(atom, other) and atom < other):
-            return True
-    return False
+def _wide(acl: Acl) -> bool:
+    """True if an argument stands for more than itself."""
+    kinds = SHAPES[acl.shape]
+    return any(
+        word.startswith("@") or ("-" in word if kind in ("number", "port", "address") else is_pattern(word))
+        for kind, word in zip(kinds, acl.arguments, strict=True)
+    )
+
+
+class _Table:
+    """The lines of a domain by what could cover what: those with the same arguments, and the wide ones."""
+
+    def __init__(self, atoms: Iterable[Acl], coverage: Coverage) -> None:
+        self._coverage = coverage
+        self._same: dict[object, list[Acl]] = {}
+        self._wide: dict[object, list[Acl]] = {}
+        for atom in atoms:
+            self._same.setdefault((atom.head, atom.operations, atom.arguments), []).append(atom)
+            if _wide(atom):
+                self._wide.setdefault((atom.head, atom.operations), []).append(atom)
+
+    def redundant(self, atom: Acl) -> bool:
+        """True if another line allows it with the same consequences (log, domain that follows)."""
+        others = self._same[atom.head, atom.operations, atom.arguments]
+        if atom.operations != ("execute",):
+            others = [*others, *self._wide.get((atom.head, atom.operations), ())]
+        return any(self._replaces(other, atom) for other in others)
+
+    def _replaces(self, other: Acl, atom: Acl) -> bool:
+        if other == atom or other.grant_log != atom.grant_log or other.transition != atom.transition:
+            return False
+        # Of two lines that cover each other the lesser stays.
+        covers = self._coverage.atom
+        return covers(other, atom) and not (covers(atom, other) and atom < other)
 
 
 def _selected(name: str, roots: tuple[str, ...]) -> bool:

@@ -118,6 +118,7 @@ def constant_length(word: str) -> int:
     return at
 
 
+@lru_cache(maxsize=16384)
 def is_pattern(word: str) -> bool:
     """True if the kernel would compare ``word`` as a pattern and not by equality."""
     return constant_length(word) < len(word)
