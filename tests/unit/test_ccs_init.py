@@ -343,6 +343,8 @@ def test_another_policy_or_profile_may_be_chosen(configuration: Configuration, c
 
 @pytest.mark.parametrize("name", ["", "..", "../current", "/etc", "no-such"])
 def test_a_choice_is_a_plain_name_of_what_exists(configuration: Configuration, name: str) -> None:
+    # ".." would find this one, and "" the current policy.
+    (configuration.ccs / "profile.conf").write_text(PROFILE)
     status, findings = configuration.check(f"--policy={name}")
     assert (status, len(findings)) == (1, 1)
     assert "no policy and no profile" in findings[0]
