@@ -160,6 +160,13 @@ def test_what_is_hollow_is_named(root: Path, name: str, content: str, told: str)
     assert verify_complete(folder)[0] == told
 
 
+def test_a_manifest_without_an_end_is_named(root: Path) -> None:
+    folder = whole(root)
+    document = read_manifest(folder / "manifest.json")
+    (folder / "manifest.json").write_text(json.dumps({**document, "ended": None}))
+    assert verify_complete(folder) == ["manifest.json: says no end"]
+
+
 def test_a_run_killed_at_once_lacks_nearly_all(root: Path) -> None:
     with pytest.raises(SystemExit), recording(root.parent / "runs", sample.broken(), gathered(root)) as run:
         raise SystemExit

@@ -46,6 +46,11 @@ def test_everything_but_the_paths_fits(make: object, width: int) -> None:
     assert str(RUN) in last
 
 
+def test_a_long_title_is_wrapped_not_cut() -> None:
+    words = set(shown(sample.passed()).split())
+    assert set(sample.passed().attacks[1].title.split()) <= words
+
+
 def test_a_narrow_terminal_still_gets_every_verdict() -> None:
     text = shown(sample.passed(), 60)
     assert text.count("passed") == len(Phase)
