@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 import pytest
 from initramfs import File, pack
+
+from ccslab.kernel import command
+from ccslab.labs import setup
+from ccslab.settings import Settings
 
 INIT = """#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev /tmp /root
@@ -24,10 +27,14 @@ while :; do setsid cttyhack sh; done
 
 @pytest.fixture(scope="session")
 def kernel() -> Path:
-    """A bzImage with a serial console."""
-    named = os.environ.get("CCSLAB_TEST_KERNEL")
-    assert named, "CCSLAB_TEST_KERNEL is to name a bzImage"
-    return Path(named)
+    """The bzImage of the patched kernel; built if its inputs changed."""
+    return command.build(Settings()) / "bzImage"
+
+
+@pytest.fixture(scope="session")
+def stock_kernel() -> Path:
+    """The bzImage of the same tree without our series."""
+    return command.build(Settings(kernel="stock-6.12")) / "bzImage"
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +50,5 @@ def initramfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def server_image() -> Path:
-    """The raw root filesystem of the Debian server."""
-    named = os.environ.get("CCSLAB_TEST_IMAGE")
-    assert named, "CCSLAB_TEST_IMAGE is to name a raw root filesystem"
-    return Path(named)
+    """The raw root filesystem of the Debian server; built if its inputs changed."""
+    return setup.build_image(Settings(), "webserver") / "rootfs.img"

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The main job, end to end, as a user starts it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ccslab.evidence.completeness import verify_complete
+from ccslab.settings import ROOT
+
+pytestmark = pytest.mark.guest
+SCENARIO_TIMEOUT_S = 2400
+
+
+@pytest.fixture(scope="module")
+def run_folder() -> Path:
+    """The evidence of a run of apache-cgi, started by its command."""
+    done = subprocess.run(
+        ["./inv", "lab.scenario", "apache-cgi"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=SCENARIO_TIMEOUT_S,
+        check=False,
+    )
+    print(done.stdout)
+    assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return (ROOT / "runs/latest/apache-cgi").resolve()
+
+
+@pytest.fixture(scope="module")
+def results(run_folder: Path) -> dict:
+    return json.loads((run_folder / "results.json").read_text())
+
+
+def test_the_verdict_is_passed(results: dict) -> None:
+    assert results["verdict"] == "passed"
+    assert results["lab"] == "apache-cgi"
+    assert results["release"].endswith("-ccs"), results["release"]
+
+
+def test_every_phase_was_reached_in_order(results: dict) -> None:
+    assert [phase["name"] for phase in results["phases"]] == [
+        "boot",
+        "disabled",
+        "learning",
+        "tuned",
+        "permissive",
+        "enforcing",
+        "attacked",
+        "logwatch",
+        "repair",
+    ]
+
+
+def test_every_attack_succeeds_is_logged_and_is_denied(results: dict) -> None:
+    assert len(results["attacks"]) >= 12
+    for attack in results["attacks"]:
+        seen = (attack["disabled"], attack["permissive"], attack["enforcing"])
+        assert seen == ("succeeded", "logged", "denied"), attack["name"]
+
+
+def test_the_new_mount_calls_are_denied_as_the_old_one_is(results: dict) -> None:
+    outcome = {attack["name"]: attack["enforcing"] for attack in results["attacks"]}
+    assert outcome["mount-old"] == outcome["mount-new"] == outcome["bind-new"] == "denied"
+
+
+def test_tuning_saves_policy_memory(results: dict) -> None:
+    memory = results["policy_memory_bytes"]
+    assert 0 < memory["tuned"] < memory["learned"]
+
+
+def test_the_run_left_all_its_evidence(run_folder: Path) -> None:
+    assert verify_complete(run_folder) == []
