@@ -8,8 +8,8 @@ kernel takes everything back with the last process, however that one ended.
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def prefix(*, network: bool) -> list[str]:
     if os.geteuid() != 0:
         process.need("newuidmap", "uidmap")
         for file in (Path("/etc/subuid"), Path("/etc/subgid")):
-            _need_subids(file)
+            need_subids(file, user_name())
         argv += ["--map-root-user", "--map-auto"]
     return [*argv, "--"]
 
@@ -63,13 +63,24 @@ def run(
     return status, said
 
 
-def _need_subids(file: Path, user: str = "") -> None:
-    user = user or getpass.getuser()
+def user_name() -> str:
+    """The name of the effective user; the number, if it has no name."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+def need_subids(file: Path, user: str) -> None:
+    """Check that a user owns enough subordinate ids in ``/etc/subuid`` or ``/etc/subgid``.
+
+    :raises InfrastructureError: not so; the mend is the command that root has to run.
+    """
     lines = file.read_text().splitlines() if file.is_file() else []
     for line in lines:
         owner, _, rest = line.partition(":")
         count = rest.partition(":")[2]
-        if owner in (user, str(os.geteuid())) and count.isdigit() and int(count) >= SUBIDS_WANTED:
+        if owner == user and count.isdigit() and int(count) >= SUBIDS_WANTED:
             return
     option = "--add-subuids" if file.name == "subuid" else "--add-subgids"
     raise InfrastructureError(

@@ -138,7 +138,7 @@ def _make(recipe: Recipe, arch: str, store: Store, part: Path, *, made: Path, co
             SCRIPT, arguments, env=env, network=False, timeout_s=TIMEOUT_S, log=log, on_line=on_line
         )
     if status != 0:
-        raise _failure(said, recipe, log)
+        raise failure(said, recipe, log)
     below = json.loads((made / base.MANIFEST).read_text())
     manifest = {
         **below,
@@ -153,7 +153,8 @@ def _make(recipe: Recipe, arch: str, store: Store, part: Path, *, made: Path, co
     (part / LOG).write_bytes((made / base.LOG).read_bytes() + log.read_bytes())
 
 
-def _failure(said: str, recipe: Recipe, log: Path) -> InfrastructureError:
+def failure(said: str, recipe: Recipe, log: Path) -> InfrastructureError:
+    """The error for an image that could not be made, from what ``image.sh`` said last."""
     lines = [line for line in said.splitlines() if line.strip() and not line.startswith("image: ")]
     if re.search(r"No space left|Could not allocate|ext2fs_(file_)?write|populating", said):
         return InfrastructureError(
