@@ -121,7 +121,7 @@ def _table(title: str) -> Table:
 
 
 def _show(item: Table | Text, console: Console) -> None:
-    # The harness's console wraps softly, which is right for lines and would let tables run over the edge.
+    # The harness's console wraps softly, right for a path to be copied, not for what is laid out to a width.
     console.print(item, soft_wrap=False)
 
 

@@ -55,7 +55,10 @@ def failed() -> Results:
     results.checks.append(
         Check(Phase.ENFORCING, "the PIDs are unchanged", False, "[red]812[/red] became 901")
     )
-    results.drift = [f"+ file read /var/www/{number}" for number in range(12)]
+    results.drift = [f"+ file read /var/www/{number}" for number in range(11)]
+    results.drift.insert(
+        0, "<kernel> /usr/sbin/apache2 /usr/lib/cgi-bin/sample.cgi: + file execute /bin/dash exec.argc=3"
+    )
     return results
 
 
