@@ -92,8 +92,9 @@ def _record(header: str, domain: str, request: str) -> Record:
         raise ValueError(f"{found['time']} is no date") from None
     task = _words(found["task"])
     numbers = {name: int(what) for name, what in task.items() if what.isdecimal()}
+    # Blanks inside quoted words are octal, so no word of argv[] or envp[] can be taken for a part.
     rest = found["rest"]
-    symlink = _SYMLINK.search(_EXEC.sub("", rest))
+    symlink = _SYMLINK.search(rest)
     return Record(
         time=time,
         profile=int(found["profile"]),
@@ -103,7 +104,7 @@ def _record(header: str, domain: str, request: str) -> Record:
         task=numbers,
         domain=domain,
         request=request,
-        paths={name: _words(what) for name, what in _PATH.findall(_EXEC.sub("", rest))},
+        paths={name: _words(what) for name, what in _PATH.findall(rest)},
         execution=_execution(rest),
         symlink_target=symlink[1] if symlink else "",
         extra={name: what for name, what in task.items() if name not in numbers},

@@ -78,6 +78,21 @@ def test_each_problem_has_file_line_and_mend(
     assert command.check(folder).status == (1 if severity == ERROR else 0)
 
 
+def test_a_domain_is_reached_by_initialize_domain_or_by_its_parent(folder: Path) -> None:
+    domain = folder / "domain_policy.conf"
+    domain.write_text(domain.read_text().replace("<kernel>\nuse_profile 0\n", "<kernel>\nuse_profile 3\n"))
+    assert check_folder(folder) == []
+    exception = folder / "exception_policy.conf"
+    exception.write_text(
+        exception.read_text().replace("initialize_domain /usr/sbin/apache2", "keep_domain /x")
+    )
+    assert ["unreachable" in problem.what for problem in check_folder(folder)] == [True]
+    domain.write_text(domain.read_text() + "<kernel>\nfile execute /usr/sbin/apache\\A2\n")
+    assert ["unreachable" in problem.what for problem in check_folder(folder)] == [True]
+    domain.write_text(domain.read_text() + "<kernel>\nfile execute /usr/sbin/\\A2\n")
+    assert check_folder(folder) == []
+
+
 def test_the_reports_two_spellings_show_as_unreachable_domains(tmp_path: Path) -> None:
     out = tmp_path / "out"
     outcome = command.convert_file(DATA / "report2008" / "policy.txt", out)
