@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from ccslab import progress
 from ccslab.errors import EXIT_PASSED, EXIT_VERDICT
@@ -11,7 +12,7 @@ from ccslab.evidence.manifest import gather
 from ccslab.evidence.recording import recording
 from ccslab.evidence.table import phase_line, show_results
 from ccslab.labs import setup, tuning
-from ccslab.labs.definition import find
+from ccslab.labs.definition import Lab, find
 from ccslab.labs.engine import Engine
 from ccslab.labs.guest import Guest
 from ccslab.labs.results import Phase, Results
@@ -37,21 +38,31 @@ def scenario(settings: Settings, name: str, *, update_golden: bool = False) -> i
     )
     results = Results(lab.name, settings.arch, settings.kernel, release=parts.release, accel=str(parts.accel))
     console = progress.console
-    booted = setup.booted(settings, lab, parts)
     with recording(settings.runs, results, manifest) as run:
-        console.print(f"{lab.title}: {lab.name} on {parts.release} ({settings.arch})")
-        with setup.machine(settings, lab, parts, run.folder, booted=booted) as machine:
-            engine = Engine(
-                Guest(machine, lab),
-                results,
-                run.folder,
-                observe=lambda phase: console.print(phase_line(phase, results)),
-                update_golden=update_golden,
-            )
-            with engine.phase(Phase.BOOT):
-                machine.boot()
-                machine.login()
-            engine.run()
-            machine.shutdown()
-    show_results(results, run.folder, time.monotonic() - started, console)
+        try:
+            _drive(settings, lab, parts, results, run.folder, update_golden=update_golden)
+        finally:
+            show_results(results, run.folder, time.monotonic() - started, console)
     return EXIT_PASSED if results.passed else EXIT_VERDICT
+
+
+def _drive(
+    settings: Settings, lab: Lab, parts: setup.Parts, results: Results, folder: Path, *, update_golden: bool
+) -> None:
+    """One guest through all phases of the lab."""
+    console = progress.console
+    booted = setup.booted(settings, lab, parts)
+    console.print(f"{lab.title}: {lab.name} on {parts.release} ({settings.arch})")
+    with setup.machine(settings, lab, parts, folder, booted=booted) as machine:
+        engine = Engine(
+            Guest(machine, lab),
+            results,
+            folder,
+            observe=lambda phase: console.print(phase_line(phase, results)),
+            update_golden=update_golden,
+        )
+        with engine.phase(Phase.BOOT):
+            machine.boot()
+            machine.login()
+        engine.run()
+        machine.shutdown()
