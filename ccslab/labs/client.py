@@ -56,7 +56,9 @@ class Client:
             ) from error
         finally:
             connection.close()
-        kept = tuple((name, response.headers[name]) for name in COMPARED_HEADERS if name in response.headers)
+        kept = tuple(
+            (name, value) for name in COMPARED_HEADERS for value in response.headers.get_all(name, [])
+        )
         return Exchange(step.name, response.status, kept, content)
 
 

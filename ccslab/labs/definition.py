@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ccslab.errors import UserError, unknown
-from ccslab.labs.step import Step, parse_steps
+from ccslab.labs.step import Step, http_status, parse_steps, texts
 
 
 @dataclass(frozen=True)
@@ -113,17 +113,17 @@ def load(folder: Path) -> Lab:
     _only(workload, {"step", "forgotten", "repair"}, steps)
     return Lab(
         name=folder.name,
-        title=str(entry["title"]),
+        title=_text(entry, "title", main),
         folder=folder,
-        recipe=str(entry["recipe"]),
+        recipe=_text(entry, "recipe", main),
         cpus=_number(entry, "cpus", 2, main),
         memory_mib=_number(entry, "memory_mib", 1024, main),
         protected=_texts(entry, "protected", main),
         exempt=_texts(entry, "exempt", main),
-        services={name: str(command) for name, command in entry.get("services", {}).items()},
+        services=texts(entry, "services", str(main)),
         backup_disk_mib=_number(entry, "backup_disk_mib", 0, main),
-        mailbox=str(entry["mailbox"]),
-        hour=str(entry["hour"]),
+        mailbox=_text(entry, "mailbox", main),
+        hour=_text(entry, "hour", main),
         workload=parse_steps(workload.get("step", []), folder, f"{steps} [[step]]"),
         forgotten=parse_steps(workload.get("forgotten", []), folder, f"{steps} [[forgotten]]"),
         repair=parse_steps(workload.get("repair", []), folder, f"{steps} [[repair]]"),
@@ -135,7 +135,10 @@ def _attacks(folder: Path) -> tuple[Attack, ...]:
     path = folder / "attacks.toml"
     document = _toml(path)
     _only(document, {"attack"}, path)
-    attacks = tuple(_attack(entry, folder, path) for entry in document.get("attack", []))
+    entries = document.get("attack", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise UserError("attacks must be an array of tables", where=path, mend="begin each with [[attack]]")
+    attacks = tuple(_attack(entry, folder, path) for entry in entries)
     seen: set[str] = set()
     for attack in attacks:
         if attack.name in seen:
@@ -157,6 +160,7 @@ def _attack(entry: Mapping[str, Any], folder: Path, path: Path) -> Attack:
     if not isinstance(expected, dict) or "record" not in expected or set(expected) - {"record", "status"}:
         raise UserError("enforcing needs record (a regular expression) and may have status", where=where)
     status = expected.get("status", [])
+    statuses = status if isinstance(status, list) else [status]
     return Attack(
         name=name,
         title=str(entry["title"]),
@@ -164,7 +168,7 @@ def _attack(entry: Mapping[str, Any], folder: Path, path: Path) -> Attack:
         gained_body=_regex(gained["body"], where) if "body" in gained else None,
         gained_root=str(gained["root"]) if "root" in gained else None,
         enforcing=Expected(
-            tuple(int(one) for one in (status if isinstance(status, list) else [status])),
+            tuple(http_status(one, where) for one in statuses),
             _regex(expected["record"], where),
         ),
     )
@@ -203,6 +207,13 @@ def _texts(entry: Mapping[str, Any], key: str, where: Path) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
         raise UserError(f"{key} must be a list of texts", where=where)
     return tuple(value)
+
+
+def _text(entry: Mapping[str, Any], key: str, where: Path) -> str:
+    value = entry[key]
+    if not isinstance(value, str) or not value.strip():
+        raise UserError(f"{key} must be a text", where=where)
+    return value
 
 
 def _number(entry: Mapping[str, Any], key: str, default: int, where: Path) -> int:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,9 @@ from ccslab.errors import UserError, unknown
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
 HTTP_TIMEOUT_S = 60.0
+_PATH = re.compile(r"/[!-~]*")  # as it goes over the wire
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, token
+_HEADER_VALUE = re.compile(r"[ -~\t]*")
 
 
 @dataclass(frozen=True)
@@ -86,24 +90,70 @@ def _parse(entry: Any, folder: Path, where: str, default_status: int | None) -> 
         return RootStep(
             name=str(entry.get("name", command.split("\n")[0][:60])),
             command=command,
-            within_s=float(entry["within_s"]) if "within_s" in entry else None,
-            output=bool(entry.get("output", False)),
+            within_s=_seconds(entry["within_s"], where) if "within_s" in entry else None,
+            output=_flag(entry, "output", where),
         )
     method, _, path = _text(entry, "http", where).partition(" ")
-    if method not in METHODS or not path.startswith("/"):
-        raise UserError(f"{entry['http']!r} is no request", where=where, mend='write e.g. "GET /index.html"')
-    form = entry.get("form", {})
-    if not isinstance(form, dict):
-        raise UserError("form must be a table", where=where)
+    if method not in METHODS or not _PATH.fullmatch(path):
+        raise UserError(
+            f"{entry['http']!r} is no request",
+            where=where,
+            mend='write e.g. "GET /index.html", %20 for a blank',
+        )
     return HttpStep(
         name=str(entry.get("name", f"{method} {path}")),
         method=method,
         path=path,
-        form={key: str(value) for key, value in form.items()},
+        form=texts(entry, "form", where),
         upload=_upload(entry["upload"], folder, where) if "upload" in entry else None,
-        headers={key: str(value) for key, value in entry.get("headers", {}).items()},
-        status=int(entry["status"]) if "status" in entry else default_status,
+        headers=_headers(entry, where),
+        status=http_status(entry["status"], where) if "status" in entry else default_status,
     )
+
+
+def texts(entry: Mapping[str, Any], key: str, where: str) -> dict[str, str]:
+    """A table of texts (or numbers, as text); empty if it is not there.
+
+    :raises UserError: it is no table, or one of its values is a table or a list.
+    """
+    table = entry.get(key, {})
+    if not isinstance(table, dict):
+        raise UserError(f"{key} must be a table", where=where)
+    for name, value in table.items():
+        if isinstance(value, dict | list):
+            raise UserError(f"{key}.{name} must be a text", where=where)
+    return {name: str(value) for name, value in table.items()}
+
+
+def http_status(value: Any, where: str) -> int:
+    """An HTTP status.
+
+    :raises UserError: it is none.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not 100 <= value <= 599:
+        raise UserError(f"{value!r} is no HTTP status", where=where, mend="write e.g. 403")
+    return value
+
+
+def _headers(entry: Mapping[str, Any], where: str) -> dict[str, str]:
+    found = texts(entry, "headers", where)
+    for name, value in found.items():
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            raise UserError(f"{name + ': ' + value!r} is no HTTP header", where=where)
+    return found
+
+
+def _seconds(value: Any, where: str) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 86400:
+        raise UserError(f"within_s must be seconds, not {value!r}", where=where)
+    return float(value)
+
+
+def _flag(entry: Mapping[str, Any], key: str, where: str) -> bool:
+    value = entry.get(key, False)
+    if not isinstance(value, bool):
+        raise UserError(f"{key} must be true or false", where=where)
+    return value
 
 
 def _upload(entry: Any, folder: Path, where: str) -> Upload:
@@ -111,7 +161,7 @@ def _upload(entry: Any, folder: Path, where: str) -> Upload:
         raise UserError("upload needs field, filename, and content or file", where=where)
     if "file" in entry:
         path = folder / str(entry["file"])
-        if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+        if "\0" in str(path) or not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
             raise UserError(f"payload {entry['file']!r} is not in the lab's folder", where=where)
         content = path.read_bytes()
     else:

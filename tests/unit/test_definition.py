@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A lab's files: what is malformed is named, whatever it is; never a traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ccslab.errors import UserError
+from ccslab.labs import definition
+from ccslab.labs.definition import Lab
+
+ROOT = Path(__file__).resolve().parents[2]
+LABS = definition.names(ROOT)
+LAB = {
+    "title": '"A lab"',
+    "recipe": '"webserver"',
+    "protected": '["<kernel> /usr/sbin/apache2"]',
+    "exempt": '["<kernel> /usr/sbin/sshd"]',
+    "mailbox": '"/var/mail/admin"',
+    "hour": '"10:00"',
+    "cpus": "2",
+    "memory_mib": "512",
+    "backup_disk_mib": "8",
+    "services": '{ apache2 = "cat /run/pid" }',
+}
+STEP = {
+    "name": '"page"',
+    "http": '"POST /a"',
+    "form": '{ x = "1" }',
+    "headers": '{ X-A = "b" }',
+    "status": "200",
+}
+ROOT_STEP = {"root": '"true"', "within_s": "5", "output": "true"}
+ATTACK = {
+    "name": '"shadow"',
+    "title": '"Reads it"',
+    "steps": '[{ http = "GET /x" }]',
+    "gained": '{ body = "root:" }',
+    "enforcing": '{ status = [403, 500], record = "file read /etc/shadow" }',
+}
+ODD = [
+    "5",
+    "-1",
+    "1.5",
+    "nan",
+    "true",
+    '""',
+    '"x"',
+    "[]",
+    "[1]",
+    '["x"]',
+    "[{}]",
+    "{}",
+    "{ x = {} }",
+    "{ x = [] }",
+    "1979-05-27",
+]
+PARTS = {"lab": LAB, "step": STEP, "root": ROOT_STEP, "attack": ATTACK}
+
+
+def table(entries: dict[str, str]) -> str:
+    return "".join(f"{key} = {value}\n" for key, value in entries.items())
+
+
+def write(folder: Path, **changed: dict[str, str]) -> Path:
+    parts = {**PARTS, **changed}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "lab.toml").write_text(table(parts["lab"]))
+    (folder / "workload.toml").write_text(f"[[step]]\n{table(parts['step'])}[[step]]\n{table(parts['root'])}")
+    (folder / "attacks.toml").write_text(f"[[attack]]\n{table(parts['attack'])}")
+    return folder
+
+
+def said(folder: Path) -> str:
+    with pytest.raises(UserError) as caught:
+        definition.load(folder)
+    return str(caught.value)
+
+
+def test_a_whole_lab_is_read(tmp_path: Path) -> None:
+    lab = definition.load(write(tmp_path / "mine"))
+    assert (lab.name, lab.cpus, lab.memory_mib) == ("mine", 2, 512)
+    assert [step.name for step in lab.workload] == ["page", "true"]
+    (attack,) = lab.attacks
+    assert attack.enforcing.status == (403, 500)
+    assert attack.gained_body is not None
+    assert attack.gained_body.search("x\nroot:x")
+    assert (lab.overlay, lab.rules) == (tmp_path / "mine/overlay", tmp_path / "mine/generalise.toml")
+
+
+def test_what_may_be_left_out_has_defaults(tmp_path: Path) -> None:
+    needed = {key: LAB[key] for key in ("title", "recipe", "protected", "exempt", "mailbox", "hour")}
+    lab = definition.load(write(tmp_path, lab=needed))
+    assert (lab.cpus, lab.memory_mib, lab.backup_disk_mib, lab.services) == (2, 1024, 0, {})
+
+
+@pytest.mark.parametrize("name", LABS)
+def test_our_own_labs_are_well_formed(name: str) -> None:
+    lab = definition.find(name, ROOT)
+    assert lab.workload
+    assert len(lab.attacks) >= 12
+    assert lab.protected
+
+
+@pytest.mark.parametrize("key", ["title", "recipe", "protected", "exempt", "mailbox", "hour"])
+def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
+    left = {name: value for name, value in LAB.items() if name != key}
+    assert said(write(tmp_path, lab=left)) == f"{tmp_path}/lab.toml: lacks the key '{key}'"
+
+
+@pytest.mark.parametrize("key", ATTACK)
+def test_a_missing_key_of_an_attack_is_named(tmp_path: Path, key: str) -> None:
+    left = {name: value for name, value in ATTACK.items() if name != key}
+    assert f"lacks the key '{key}'" in said(write(tmp_path, attack=left))
+
+
+@pytest.mark.parametrize(("part", "key", "near"), [("lab", "cpu", "cpus"), ("attack", "gain", "gained")])
+def test_an_unknown_key_gets_the_nearest(tmp_path: Path, part: str, key: str, near: str) -> None:
+    text = said(write(tmp_path, **{part: {**PARTS[part], key: "1"}}))
+    assert f"unknown key '{key}' - did you mean {near}" in text
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize(("part", "key"), [(part, key) for part, keys in PARTS.items() for key in keys])
+def test_any_value_in_any_place_is_read_or_refused(tmp_path: Path, part: str, key: str, odd: str) -> None:
+    folder = write(tmp_path, **{part: {**PARTS[part], key: odd}})
+    with contextlib.suppress(UserError):
+        assert isinstance(definition.load(folder), Lab)
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "odd", "expected"),
+    [
+        ("lab", "cpus", "-1", "lab.toml: cpus must be a whole number"),
+        ("lab", "cpus", "true", "cpus must be a whole number"),
+        ("lab", "protected", "[]", "protected must be a list of texts"),
+        ("lab", "title", "5", "title must be a text"),
+        ("lab", "services", "5", "services must be a table"),
+        ("lab", "services", "{ a = [] }", "services.a must be a text"),
+        ("step", "http", '"GET a"', "[[step]] step 1: 'GET a' is no request"),
+        ("step", "http", '"FETCH /a"', "is no request"),
+        ("step", "http", '"GET /a b"', "is no request"),
+        ("step", "status", '"x"', "'x' is no HTTP status"),
+        ("step", "form", "[]", "form must be a table"),
+        ("step", "headers", '{ "A B" = "x" }', "is no HTTP header"),
+        ("root", "within_s", "0", "step 2: within_s must be seconds"),
+        ("root", "output", "1", "output must be true or false"),
+        ("attack", "gained", "{}", "attack 'shadow': gained needs either body"),
+        ("attack", "gained", '{ body = "(" }', "'(' is no regular expression"),
+        ("attack", "enforcing", "{}", "enforcing needs record"),
+        ("attack", "enforcing", '{ record = "x", status = "no" }', "'no' is no HTTP status"),
+        ("attack", "enforcing", '{ record = "[" }', "'[' is no regular expression"),
+        ("attack", "steps", "5", "steps must be an array of tables"),
+        ("attack", "steps", "[{}]", "attack 'shadow' step 1: needs either http"),
+    ],
+)
+def test_a_malformed_value_is_named(tmp_path: Path, part: str, key: str, odd: str, expected: str) -> None:
+    assert expected in said(write(tmp_path, **{part: {**PARTS[part], key: odd}}))
+
+
+@pytest.mark.parametrize("text", ["attack = 5", "[attack]\nname = 'x'", "attack = [5]"])
+def test_attacks_that_are_no_tables(tmp_path: Path, text: str) -> None:
+    write(tmp_path)
+    (tmp_path / "attacks.toml").write_text(text)
+    assert "attacks must be an array of tables - begin each with [[attack]]" in said(tmp_path)
+
+
+def test_two_attacks_of_one_name(tmp_path: Path) -> None:
+    path = write(tmp_path) / "attacks.toml"
+    path.write_text(path.read_text() * 2)
+    assert "two attacks are named 'shadow'" in said(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["lab.toml", "workload.toml", "attacks.toml"])
+@pytest.mark.parametrize("damage", ["missing", "text", "bytes"])
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, damage: str) -> None:
+    path = write(tmp_path) / name
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(b"a = [" if damage == "text" else b"a = '\xff'")
+    expected = "is missing" if damage == "missing" else "is malformed"
+    assert said(tmp_path).startswith(f"{path}: {expected}")
+
+
+@pytest.mark.parametrize("name", ["lab.toml", "workload.toml", "attacks.toml"])
+@given(content=st.binary())
+def test_any_file_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, name: str, content: bytes
+) -> None:
+    folder = write(tmp_path_factory.mktemp("any"))
+    (folder / name).write_bytes(content)
+    with contextlib.suppress(UserError):
+        definition.load(folder)
+
+
+def test_an_unknown_lab_gets_the_nearest(tmp_path: Path) -> None:
+    write(tmp_path / "labs" / "apache-cgi")
+    shutil.copytree(tmp_path / "labs" / "apache-cgi", tmp_path / "labs" / "mail")
+    assert definition.names(tmp_path) == ["apache-cgi", "mail"]
+    with pytest.raises(UserError, match=r"unknown lab 'apache' - did you mean apache-cgi\?"):
+        definition.find("apache", tmp_path)
+    with pytest.raises(UserError, match=r"unknown lab '../labs/mail'"):
+        definition.find("../labs/mail", tmp_path)
+
+
+def test_a_domain_below_a_protected_one_is_guarded(tmp_path: Path) -> None:
+    lab = definition.load(write(tmp_path))
+    assert lab.guards("<kernel> /usr/sbin/apache2")
+    assert lab.guards("<kernel> /usr/sbin/apache2 /bin/sh")
+    assert not lab.guards("<kernel> /usr/sbin/apache2ctl")
+    assert not lab.guards("<kernel>")
