@@ -41,13 +41,19 @@ def read(config: Mapping[str, Any], **flags: object) -> Settings:
 
     :raises UserError: a key nobody reads, or a number that is none.
     """
-    known = {name: config[name] for name in config}
-    for name in known:
+    if not isinstance(config, Mapping):
+        raise UserError("lab must be a table of settings", where="invoke.yaml")
+    for name in config:
         if name not in Settings.__dataclass_fields__ or name == "root":
             raise UserError(
                 f"unknown setting lab.{name}", where="invoke.yaml", mend="see invoke.yaml in the checkout"
             )
-    chosen = {**known, **{name: value for name, value in flags.items() if value not in (None, "")}}
+    chosen = {
+        name: value
+        for given in (config, flags)
+        for name, value in given.items()
+        if value is not None and value != ""
+    }
     try:
         jobs = int(str(chosen.get("jobs", 0)))
     except ValueError as error:

@@ -44,10 +44,9 @@ def fetch(source: Source, store: Store, *, update: bool = False) -> Tree:
     """
     pin = store.root / "pins" / f"{source.package}.json"
     with store.lock(f"fetch-{source.package}"):
-        if pin.is_file() and not update:
-            package = Package(**json.loads(pin.read_text()))
-            if store.has("tree", _inputs(package)):
-                return _tree(package, store.path("tree", _inputs(package)))
+        pinned = None if update else _read_pin(pin)
+        if pinned and store.has("tree", _inputs(pinned)):
+            return _tree(pinned, store.path("tree", _inputs(pinned)))
         apt = PrivateApt(store.work("apt", source.suite), source.suite)
         with progress.step(f"Reading the index of {source.suite}"):
             apt.update()
@@ -59,6 +58,13 @@ def fetch(source: Source, store: Store, *, update: bool = False) -> Tree:
             aside.write_text(json.dumps(vars(package)) + "\n")
             aside.replace(pin)
     return _tree(package, folder)
+
+
+def _read_pin(pin: Path) -> Package | None:
+    try:
+        return Package(**json.loads(pin.read_text()))
+    except (OSError, ValueError, TypeError):  # none yet, or half-written by a power cut: ask the mirror
+        return None
 
 
 def _inputs(package: Package) -> dict[str, str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ccslab import progress
-from ccslab.errors import InfrastructureError, LabError, UserError
+from ccslab.errors import InfrastructureError, UserError
 from ccslab.process import need, run
 from ccslab.sources import mirrors
 from ccslab.store import disk_errors, hash_file
@@ -72,13 +72,13 @@ class PrivateApt:
 
         :raises UserError: the suite has no such package.
         """
-        try:
-            said = self._apt("show", "--no-all-versions", name, timeout_s=60, program="apt-cache")
-        except LabError as error:
-            raise UserError(
-                f"{self.suite} has no package {name}", mend="look at kernel-patches/kernels.toml"
-            ) from error
-        fields = dict(line.split(": ", 1) for line in said.splitlines() if ": " in line and line[0] != " ")
+        status, said = self._apt(
+            "show", "--no-all-versions", name, timeout_s=60, program="apt-cache", check=False
+        )
+        lines = (line.partition(": ") for line in said.splitlines() if line[:1].isalnum())
+        fields = {key: value for key, _, value in lines}
+        if status != 0 or not {"Version", "SHA256"} <= set(fields):
+            raise UserError(f"{self.suite} has no package {name}", mend="look at kernel-patches/kernels.toml")
         return Package(name, fields["Version"], fields["SHA256"])
 
     def download(self, package: Package, folder: Path) -> Path:
@@ -100,9 +100,16 @@ class PrivateApt:
             )
         return fetched[0]
 
-    def _apt(self, *argv: str, timeout_s: float, program: str = "apt-get", cwd: Path | None = None) -> str:
+    def _apt(
+        self,
+        *argv: str,
+        timeout_s: float,
+        program: str = "apt-get",
+        cwd: Path | None = None,
+        check: bool = True,
+    ) -> tuple[int, str]:
         config = {"APT_CONFIG": str(self.config), "LC_ALL": "C"}
-        return run([need(program, "apt"), *argv], timeout_s=timeout_s, env=config, cwd=cwd)[1]
+        return run([need(program, "apt"), *argv], timeout_s=timeout_s, env=config, cwd=cwd, check=check)
 
     def _write(self) -> None:
         if not KEYRING.is_file():
