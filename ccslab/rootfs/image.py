@@ -77,6 +77,13 @@ def compile_programs(recipe: Recipe, arch: str, store: Store, root: Path) -> dic
     :raises UserError: the recipe wants a program that ``rootfs/src`` does not have.
     :raises InfrastructureError: make or the compiler fails or is missing.
     """
+    for name in recipe.programs:
+        source = root / SOURCES / name
+        if not source.with_suffix(".c").is_file() and not source.is_dir():
+            file = FOLDER / f"{recipe.name}.toml"
+            line = line_of((root / file).read_text(), f"content.programs.{name}")
+            wrong = f"content.programs names {name}, which {SOURCES} has no source of"
+            raise UserError(wrong, where=f"{file}:{line}", mend=f"add {SOURCES / name}.c or correct the name")
     if not recipe.programs:
         return {}
     process.need("make", "make")
@@ -87,12 +94,6 @@ def compile_programs(recipe: Recipe, arch: str, store: Store, root: Path) -> dic
         process.run(
             ["make", "-C", root / SOURCES, f"ARCH={arch}", f"O={folder.resolve()}"], timeout_s=300, log=log
         )
-    for name in recipe.programs:
-        if not (folder / name).is_file():
-            file = FOLDER / f"{recipe.name}.toml"
-            line = line_of((root / file).read_text(), f"content.programs.{name}")
-            wrong = f"content.programs names {name}, which make -C {SOURCES} does not build"
-            raise UserError(wrong, where=f"{file}:{line}", mend=f"add {SOURCES / name}.c or correct the name")
     return {folder / name: target for name, target in recipe.programs.items()}
 
 
