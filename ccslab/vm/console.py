@@ -137,6 +137,8 @@ class Console:
         with self.feed.unrecorded():
             self.control("U")
         self.prepare(timeout_s=timeout_s)
+        self.type("")  # the prompt with which the recording begins
+        self._until_prompt(timeout_s)
 
     def run(
         self, command: str, timeout_s: float = 60.0, *, check: bool = False, keep_kernel: bool = False

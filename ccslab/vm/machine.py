@@ -176,6 +176,7 @@ class Machine:
         if self._ssh:
             self._ssh.drop()
         self._cleanup.close()
+        self.keys.close()
 
     # -- channels ------------------------------------------------------------------------------------
 
@@ -206,15 +207,15 @@ class Machine:
             return
         self.keys.make()
         with self.console.unrecorded():
-            if self.console.run("test -x /usr/sbin/sshd").status:
-                return
             line = self.keys.public
-            self.console.run(
-                f"mkdir -p -m 700 /root/.ssh && echo '{line}' >> /root/.ssh/authorized_keys; "
-                "ls /etc/ssh/ssh_host_*_key >/dev/null 2>&1 || ssh-keygen -A",
-                check=True,
+            shown = self.console.run(
+                "test -x /usr/sbin/sshd && { mkdir -p -m 700 /root/.ssh; "
+                f"echo '{line}' >> /root/.ssh/authorized_keys; "
+                "ls /etc/ssh/ssh_host_*_key >/dev/null 2>&1 || ssh-keygen -A; "
+                "cat /etc/ssh/ssh_host_*_key.pub; }"
             )
-            shown = self.console.run("cat /etc/ssh/ssh_host_*_key.pub; clear", check=True)
+        if shown.status:
+            return
         self.keys.write(self.port("ssh"), shown.output)
         self._ssh = Ssh(self.keys, self.port("ssh"), self.watch)
         self.watch.on_death.append(self._ssh.drop)

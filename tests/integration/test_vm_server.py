@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from ccslab.store import Store
 from ccslab.vm import accel, person
 from ccslab.vm.checkpoint import ensure
 from ccslab.vm.death import GuestDied
+from ccslab.vm.feed import plain
 from ccslab.vm.machine import Machine
 
 pytestmark = [pytest.mark.guest, pytest.mark.slow]
@@ -53,9 +55,10 @@ def test_a_clone_is_there_at_once_with_the_runs_key(guest: Machine) -> None:
         guest.ssh.run("sleep 100", timeout_s=2)
     assert time.monotonic() - begun < 10
     assert len(guest.ssh.run("seq 1 100000").out.splitlines()) == 100000
-    recorded = (guest.folder / "console.cast").read_text()
+    _, *events = [json.loads(line) for line in (guest.folder / "console.cast").read_text().splitlines()]
+    recorded = plain("".join(text for _, _, text in events))
     assert "authorized_keys" not in recorded
-    assert "root@server:~# " in recorded
+    assert "root@server:~# hostname\nserver\nroot@server:~# " in recorded
 
 
 def test_files_go_both_ways(guest: Machine, tmp_path: Path) -> None:
@@ -71,6 +74,15 @@ def test_files_go_both_ways(guest: Machine, tmp_path: Path) -> None:
 def test_testinfra_and_a_person_come_in_by_the_same_config(guest: Machine) -> None:
     host = testinfra.get_host("ssh://server", ssh_config=str(guest.keys.config))
     assert host.file("/etc/hostname").content_string.strip() == "server"
+    begun = time.monotonic()
+    assert host.service("apache2").is_running
+    assert host.user("www-data").uid == 33
+    shared = time.monotonic() - begun
+    guest.ssh.run("touch /root/gone")
+    guest.save("here")
+    guest.ssh.run("rm /root/gone")
+    guest.load("here")
+    assert host.file("/root/gone").exists, f"a shared connection is not to survive a load ({shared:.1f} s)"
     assert person.ssh(guest.folder, "test -d /etc/apache2") == 0
     assert person.ssh(guest.folder, "exit 7") == 7
 

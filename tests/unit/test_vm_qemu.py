@@ -215,6 +215,10 @@ def test_keys_are_the_runs_own(tmp_path: Path) -> None:
     assert (settings["hostname"], settings["port"], settings["user"]) == ("127.0.0.1", "4022", "root")
     assert settings["stricthostkeychecking"] == "true"
     assert settings["userknownhostsfile"] == str(keys.known_hosts)
+    control = keys.control
+    keys.close()
+    assert control
+    assert not control.exists()
 
 
 def test_leftovers_of_the_living_stay(tmp_path: Path) -> None:
