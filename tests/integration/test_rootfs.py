@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The server's image as it is built: the bytes its manifest promises, owners, modes, no trace of its making."""
+"""The server's image: the bytes its manifest promises, owners and modes, no trace of its making."""
 
 from __future__ import annotations
 
