@@ -83,7 +83,7 @@ def test_console_runs_commands(make: MakeMachine) -> None:
     assert header["version"] == 2
     recorded = "".join(text for _, _, text in events)
     assert "got y" in recorded
-    assert "printf" not in recorded, "the preparation of the prompt is not to be seen"
+    assert "PS1=" not in recorded, "the preparation of the prompt is not to be seen"
     assert not list(folder.glob("*.qcow2"))
 
 
