@@ -10,7 +10,7 @@ from typing import Any
 from invoke import Collection, Context, Exit, task
 
 from ccslab import settings as settings_of
-from ccslab.errors import LabError
+from ccslab.errors import InfrastructureError, LabError
 from ccslab.settings import Settings
 
 KERNEL = {"kernel": "which kernel: 6.12, stock-6.12", "arch": "x86_64 (or i386, from issue 3 on)"}
@@ -27,6 +27,9 @@ def lab_task(*args: Any, **options: Any) -> Any:
                 code = body(*given, **named)
             except LabError as error:
                 raise Exit(f"error: {error}", error.exit_code) from None
+            except OSError as error:  # a full or forbidden disk where nobody thought of it
+                told = InfrastructureError(error.strerror or str(error), where=error.filename or "")
+                raise Exit(f"error: {told}", told.exit_code) from error
             except KeyboardInterrupt:
                 raise Exit(
                     "stopped; start the same command again, it goes on from what is built", 130

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""invoke with the lab's exit codes: a mistyped task is the user's error (2), not a verdict (1)."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from invoke.exceptions import Exit, ParseError
+from invoke.program import Program
+from invoke.vendor.yaml import YAMLError
+
+from ccslab.errors import LabError, UserError, unknown
+
+_UNKNOWN = re.compile(r"No idea what '(?P<word>.*)' is!", re.DOTALL)
+STOPPED = 130  # what a shell reports of a program that Ctrl-C ended
+
+
+class Lab(Program):
+    """The command line: core options, tasks and their flags."""
+
+    def parse_core(self, argv: list[str] | None) -> None:
+        """invoke's, with a wrong option as the user's error."""
+        self._strictly(lambda: super(Lab, self).parse_core(argv))
+
+    def parse_collection(self) -> None:
+        """invoke's, with malformed configuration as the user's error."""
+        self._strictly(super().parse_collection)
+
+    def parse_tasks(self) -> None:
+        """invoke's, with the nearest names for a mistyped task."""
+        self._strictly(super().parse_tasks)
+
+    def parse_cleanup(self) -> None:
+        """invoke's, with the nearest names for ``--help TASK``."""
+        self._strictly(super().parse_cleanup)
+
+    def create_config(self) -> None:
+        """invoke's; reads ``~/.invoke.yaml``."""
+        self._strictly(super().create_config)
+
+    def _strictly(self, step: Callable[[], Any]) -> None:
+        try:
+            step()
+        except ParseError as error:
+            raise _exit(self._named(str(error))) from error
+        except Exit as error:
+            if error.message:
+                raise _exit(UserError(error.message)) from error
+            raise
+        except YAMLError as error:
+            raise _exit(UserError(f"malformed configuration: {error}")) from error
+
+    def _named(self, said: str) -> UserError:
+        match = _UNKNOWN.match(said)
+        if not match:
+            return UserError(said, mend="./inv --help TASK explains a task")
+        word = match["word"]
+        if word.startswith("-"):
+            return UserError(f"unknown option {word!r}", mend="./inv --help TASK lists a task's")
+        return unknown("task", word, self.collection.task_names)
+
+
+def _exit(error: LabError) -> Exit:
+    return Exit(f"error: {error}", error.exit_code)
+
+
+def main() -> None:
+    """Run the tasks named on the command line."""
+    lab = Lab(name="ccs-lab", binary="inv", binary_names=["inv"], version=version("invoke"))
+    try:
+        lab.run(["inv", "--search-root", str(Path(__file__).resolve().parent.parent), *sys.argv[1:]])
+    except KeyboardInterrupt:
+        sys.exit(STOPPED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The command line from outside: exit codes, one line on stderr, no traceback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from invoke import Context, Exit
+from waiting import until
+
+import tasks
+from ccslab.errors import InfrastructureError, UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+WANTED = """
+    lab.build lab.scenario lab.list lab.status lab.clean lab.doctor kernel.fetch kernel.patch kernel.config
+    kernel.build rootfs.build vm.boot vm.ssh policy.check policy.diff policy.convert test lint
+"""
+
+
+def lab(*words: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "ccslab", *words],
+        cwd=cwd, env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("kernel.build --kernel nosuch", "error: unknown kernel 'nosuch' - there are: 6.12, stock-6.12"),
+        ("kernel.build --arch x86-64", "error: unknown architecture 'x86-64' - did you mean x86_64"),
+        ("kernel.build --jobs many", "error: jobs must be a whole number, not 'many'"),
+        ("lab.scenario apache", "error: unknown lab 'apache' - did you mean apache-cgi?"),
+        ("lab.scenario", "error: 'lab.scenario' did not receive required positional arguments: 'name'"),
+        ("kernel.biuld", "error: unknown task 'kernel.biuld' - did you mean kernel.build"),
+        ("--help kernel.biuld", "error: unknown task 'kernel.biuld'"),
+        ("kernel.build --krenel x", "error: unknown option '--krenel' - ./inv --help TASK lists a task's"),
+        ("--nosuch", "error: unknown option '--nosuch'"),
+        ("--list lba", "error: Sub-collection 'lba' not found!"),
+    ],
+)
+def test_what_the_user_got_wrong_is_one_line_and_exit_code_2(words: str, said: str) -> None:
+    done = lab(*words.split())
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith(said)
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout == ""
+
+
+def test_through_the_launcher_it_is_the_same() -> None:
+    words = [ROOT / "inv", "kernel.build", "--kernel", "nosuch"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, cwd="/")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: unknown kernel 'nosuch' - there are: 6.12, stock-6.12\n",
+    )
+
+
+def test_plain_invoke_has_the_tasks_too() -> None:
+    words = [Path(sys.executable).with_name("invoke"), "kernel.build", "--kernel", "nosuch"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: unknown kernel 'nosuch' - there are: 6.12, stock-6.12\n",
+    )
+
+
+def test_what_the_world_got_wrong_is_one_line_and_exit_code_3(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = lab("kernel.fetch", CCSLAB_CACHE=str(tmp_path / "file" / "cache"))
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"error: {tmp_path}/file/cache")
+    assert "Not a directory" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("environment", [{"INVOKE_LAB_JOBS": "many"}, {"INVOKE_LAB_ARCH": "z80"}])
+def test_a_wrong_setting_of_the_environment(environment: dict[str, str]) -> None:
+    done = lab("kernel.build", **environment)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("lab: {arhc: x}", "unknown setting lab.arhc"), ("a: [", "malformed configuration")]
+)
+def test_a_wrong_setting_of_the_user(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / ".invoke.yaml").write_text(text)
+    done = lab("kernel.build", HOME=str(tmp_path))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert said in done.stderr
+
+
+def test_every_task_explains_itself() -> None:
+    names = tasks.ns.task_names
+    for wanted in WANTED.split():
+        assert wanted in names
+    assert all((tasks.ns[name].body.__doc__ or "").strip() for name in names)
+
+
+def test_the_list_of_tasks_is_shown() -> None:
+    done = lab("--list")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "lab.scenario" in done.stdout
+
+
+# --- what a task's end means --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "message"),
+    [
+        (UserError("bad", where="file:3", mend="mend it"), 2, "error: file:3: bad - mend it"),
+        (InfrastructureError("mirror down"), 3, "error: mirror down"),
+        (OSError(28, "No space left on device", "/runs/x"), 3, "error: /runs/x: No space left on device"),
+        (KeyboardInterrupt(), 130, "stopped; start the same command again, it goes on from what is built"),
+    ],
+)
+def test_a_failure_is_a_line_and_a_code(failure: BaseException, code: int, message: str) -> None:
+    @tasks.lab_task()
+    def one(c: Context) -> None:
+        """Fails."""
+        raise failure
+
+    with pytest.raises(Exit) as caught:
+        one(Context())
+    assert (caught.value.code, caught.value.message) == (code, message)
+
+
+def test_a_bug_of_ours_keeps_its_traceback() -> None:
+    @tasks.lab_task()
+    def one(c: Context) -> None:
+        """Has a bug."""
+        raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        one(Context())
+
+
+@pytest.mark.parametrize(("given", "code"), [(None, None), (0, None), (1, 1), (3, 3)])
+def test_a_verdict_is_the_exit_code(given: int | None, code: int | None) -> None:
+    @tasks.lab_task()
+    def one(c: Context) -> int | None:
+        """Comes to a verdict."""
+        return given
+
+    if code is None:
+        one(Context())
+        return
+    with pytest.raises(Exit) as caught:
+        one(Context())
+    assert caught.value.code == code
+
+
+def test_ctrl_c_is_one_line_and_leaves_nothing_running(tmp_path: Path) -> None:
+    """Ctrl-C while apt fetches: the apt, in a session of its own, ends with us."""
+    fakes = tmp_path / "bin"
+    fakes.mkdir()
+    apt = fakes / "apt-get"
+    apt.write_text(
+        f'#!/bin/sh\n[ $1 = update ] || exec /usr/bin/apt-get "$@"\necho $$ >{tmp_path}/pid\nsleep 60\n'
+    )
+    apt.chmod(0o755)
+    environment = {"CCSLAB_CACHE": str(tmp_path / "cache"), "PATH": f"{fakes}:{os.environ['PATH']}"}
+    run = subprocess.Popen(
+        [sys.executable, "-m", "ccslab", "kernel.fetch"],
+        cwd=ROOT, env={**os.environ, **environment},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        until(lambda: (tmp_path / "pid").is_file() and (tmp_path / "pid").read_text(), "apt-get runs")
+        run.send_signal(signal.SIGINT)
+        _, err = run.communicate(timeout=20)
+    finally:
+        run.kill()
+    assert (run.returncode, err) == (
+        130,
+        "stopped; start the same command again, it goes on from what is built\n",
+    )
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
