@@ -61,10 +61,11 @@ def inputs(recipe: Recipe, arch: str, store: Store) -> dict[str, Any]:
     }
 
 
-def renewed(recipe: Recipe, arch: str, store: Store) -> str:
-    """When new package versions were last asked for and got; empty if never."""
+def renewed(recipe: Recipe, arch: str, store: Store) -> int:
+    """How often this cache asked for newer package versions and got them."""
     mark = _mark(recipe, arch, store)
-    return mark.read_text().strip() if mark.is_file() else ""
+    text = mark.read_text().strip() if mark.is_file() else ""
+    return int(text) if text.isdigit() else 0
 
 
 def _mark(recipe: Recipe, arch: str, store: Store) -> Path:
@@ -89,12 +90,14 @@ def build(
     """
     wanted = inputs(recipe, arch, store)
     if update:
-        wanted["renewed"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        # A number, not a time: an update that was killed is taken up under the same key.
+        while store.has(KIND, wanted):
+            wanted["renewed"] += 1
     found = store.get(KIND, wanted, lambda part: _bootstrap(recipe, arch, store, part, urls=urls, warn=warn))
     if update:
         mark = _mark(recipe, arch, store)
         aside = mark.with_suffix(".new")
-        aside.write_text(wanted["renewed"] + "\n")
+        aside.write_text(f"{wanted['renewed']}\n")
         aside.rename(mark)
     return found
 

@@ -6,7 +6,7 @@ set -eu
 : > /etc/machine-id
 rm -f /var/lib/dbus/machine-id /etc/ssh/ssh_host_* /var/lib/systemd/random-seed /var/lib/systemd/credential.secret
 rm -f /etc/ssl/private/ssl-cert-snakeoil.key /etc/ssl/certs/ssl-cert-snakeoil.pem
-find /etc/ssl/certs -xtype l -delete
+[ ! -d /etc/ssl/certs ] || find /etc/ssl/certs -xtype l -delete
 # A Berkeley database has an identity of its own; the recipes use texthash.
 rm -f /etc/aliases.db /etc/postfix/*.db
 # The first policy carries the time of its making in its name; the hook 50-ccs-policy.sh makes ours.

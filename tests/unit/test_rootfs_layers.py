@@ -95,6 +95,18 @@ def test_an_update_that_fails_leaves_the_present_base_in_use(
     assert [path.name for path in (store.root / base.KIND).iterdir()] == [first.name]
 
 
+def test_an_update_that_was_killed_is_taken_up_where_its_remains_are(
+    recipe: Recipe, store: Store, mmdebstrap: list[list[str]]
+) -> None:
+    first = base.build(recipe, "x86_64", store, urls=url)
+    coming = {**base.inputs(recipe, "x86_64", store), "renewed": 1}
+    remains = store.path(base.KIND, coming).with_suffix(".part")
+    remains.mkdir()
+    (remains / base.TARBALL).write_text("half")
+    base.build(recipe, "x86_64", store, urls=url, update=True)
+    assert sorted(path.name for path in first.parent.iterdir()) == sorted([first.name, remains.stem])
+
+
 def test_the_manifest_tells_the_suite_that_was_left_out(
     recipe: Recipe, store: Store, mmdebstrap: list[list[str]]
 ) -> None:
