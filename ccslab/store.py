@@ -201,11 +201,15 @@ _MENDS = {
 
 
 def remove(folder: Path) -> None:
-    """Delete a folder with all it holds, if it is there."""
+    """Delete a folder with all it holds, if it is there: at once for whoever looks, whole or not at all."""
+    aside = folder.with_name(f".{folder.name}.removed")
+    if aside.exists():  # a killed run's
+        shutil.rmtree(aside)
     if folder.is_symlink() or folder.is_file():
         folder.unlink()
     elif folder.exists():
-        shutil.rmtree(folder)
+        folder.rename(aside)
+        shutil.rmtree(aside)
 
 
 def sync(path: Path) -> None:

@@ -238,6 +238,32 @@ def test_a_folder_without_inputs_is_no_artifact(store: Store) -> None:
     assert not (folder / "stale").exists()
 
 
+def test_killed_while_removing_no_half_artifact_is_left(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(path: Path) -> None:
+        (path / "file").unlink()
+        raise KeyboardInterrupt
+
+    folder = store.get("thing", INPUTS, write("x"))
+    with monkeypatch.context() as patched:
+        patched.setattr(storing.shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            storing.remove(folder)
+    assert not store.has("thing", INPUTS)
+    assert (store.get("thing", INPUTS, write("y")) / "file").read_text() == "y"
+    assert left_in(store) == [folder.name]
+
+
+def test_remove_takes_files_links_and_nothing(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "link").symlink_to("kept")
+    (tmp_path / "file").touch()
+    for name in ("link", "file", "nosuch"):
+        storing.remove(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
 @pytest.mark.parametrize(
     ("environment", "root"),
     [
