@@ -104,7 +104,7 @@ mkdir -p "$root/etc/systemd/system-generators"
 ln -sf /dev/null "$root/etc/systemd/system-generators/postfix-instance-generator"
 
 # Services.
-for unit in apache2 postfix cron ccs-auditd; do
+for unit in apache2 postfix cron; do
 	in_root systemctl --quiet enable $unit.service
 done
 chmod 0644 "$root"/etc/cron.d/ccs-logwatch "$root"/etc/cron.d/webapp-backup
