@@ -14,7 +14,7 @@ def apache() -> str:
     return APACHE
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def policy(host):
     """The guest's domain policy, read once: a thousand lines cross an emulated SSH connection."""
     return host.tomoyo.policy
