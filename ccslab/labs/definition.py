@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ccslab.errors import UserError, unknown
-from ccslab.labs.step import Step, http_status, parse_steps, texts
+from ccslab.labs.step import HttpStep, Step, http_status, parse_steps, texts
 
 
 @dataclass(frozen=True)
@@ -111,13 +111,13 @@ def load(folder: Path) -> Lab:
     steps = folder / "workload.toml"
     workload = _toml(steps)
     _only(workload, {"step", "forgotten", "repair"}, steps)
-    return Lab(
+    lab = Lab(
         name=folder.name,
         title=_text(entry, "title", main),
         folder=folder,
         recipe=_text(entry, "recipe", main),
-        cpus=_number(entry, "cpus", 2, main),
-        memory_mib=_number(entry, "memory_mib", 1024, main),
+        cpus=_number(entry, "cpus", 2, main, least=1),
+        memory_mib=_number(entry, "memory_mib", 1024, main, least=64),
         protected=_texts(entry, "protected", main),
         exempt=_texts(entry, "exempt", main),
         services=texts(entry, "services", str(main)),
@@ -129,6 +129,22 @@ def load(folder: Path) -> Lab:
         repair=parse_steps(workload.get("repair", []), folder, f"{steps} [[repair]]"),
         attacks=_attacks(folder),
     )
+    if not lab.workload:
+        raise UserError("has no workload", where=steps, mend="write steps, each begun with [[step]]")
+    _names_differ((*lab.workload, *lab.forgotten), steps)
+    return lab
+
+
+def _names_differ(steps: Iterable[Step], where: Path) -> None:
+    """Refuse two steps of one name whose answers are compared: an answer finds its baseline by that name."""
+    seen: set[str] = set()
+    for step in steps:
+        if isinstance(step, HttpStep) or step.output:
+            if step.name in seen:
+                raise UserError(
+                    f"two steps are named {step.name!r}", where=where, mend="give each a name of its own"
+                )
+            seen.add(step.name)
 
 
 def _attacks(folder: Path) -> tuple[Attack, ...]:
@@ -139,6 +155,8 @@ def _attacks(folder: Path) -> tuple[Attack, ...]:
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise UserError("attacks must be an array of tables", where=path, mend="begin each with [[attack]]")
     attacks = tuple(_attack(entry, folder, path) for entry in entries)
+    if not attacks:
+        raise UserError("has no attacks", where=path, mend="begin each with [[attack]]: one at least")
     seen: set[str] = set()
     for attack in attacks:
         if attack.name in seen:
@@ -216,8 +234,8 @@ def _text(entry: Mapping[str, Any], key: str, where: Path) -> str:
     return value
 
 
-def _number(entry: Mapping[str, Any], key: str, default: int, where: Path) -> int:
+def _number(entry: Mapping[str, Any], key: str, default: int, where: Path, *, least: int = 0) -> int:
     value = entry.get(key, default)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise UserError(f"{key} must be a whole number", where=where)
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise UserError(f"{key} must be a whole number, {least} or more", where=where)
     return value

@@ -139,6 +139,8 @@ def test_any_value_in_any_place_is_read_or_refused(tmp_path: Path, part: str, ke
     [
         ("lab", "cpus", "-1", "lab.toml: cpus must be a whole number"),
         ("lab", "cpus", "true", "cpus must be a whole number"),
+        ("lab", "cpus", "0", "lab.toml: cpus must be a whole number, 1 or more"),
+        ("lab", "memory_mib", "0", "memory_mib must be a whole number, 64 or more"),
         ("lab", "protected", "[]", "protected must be a list of texts"),
         ("lab", "title", "5", "title must be a text"),
         ("lab", "services", "5", "services must be a table"),
@@ -175,6 +177,33 @@ def test_two_attacks_of_one_name(tmp_path: Path) -> None:
     path = write(tmp_path) / "attacks.toml"
     path.write_text(path.read_text() * 2)
     assert "two attacks are named 'shadow'" in said(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "attack = []"])
+def test_a_lab_without_attacks(tmp_path: Path, text: str) -> None:
+    (write(tmp_path) / "attacks.toml").write_text(text)
+    assert said(tmp_path).startswith(f"{tmp_path}/attacks.toml: has no attacks - begin each with [[attack]]")
+
+
+def test_a_lab_without_workload(tmp_path: Path) -> None:
+    (write(tmp_path) / "workload.toml").write_text('[[repair]]\nhttp = "GET /"\n')
+    assert said(tmp_path).startswith(f"{tmp_path}/workload.toml: has no workload - write steps")
+
+
+@pytest.mark.parametrize(
+    "more",
+    ['[[step]]\nname = "page"\nhttp = "GET /b"\n', '[[forgotten]]\nname = "page"\nhttp = "GET /b"\n'],
+)
+def test_two_steps_of_one_name(tmp_path: Path, more: str) -> None:
+    path = write(tmp_path) / "workload.toml"
+    path.write_text(path.read_text() + more)
+    assert said(tmp_path) == f"{path}: two steps are named 'page' - give each a name of its own"
+
+
+def test_a_command_without_output_may_come_twice(tmp_path: Path) -> None:
+    path = write(tmp_path, root={"root": '"reset"'}) / "workload.toml"
+    path.write_text(path.read_text() + '[[step]]\nroot = "reset"\n')
+    assert len(definition.load(tmp_path).workload) == 3
 
 
 @pytest.mark.parametrize("name", ["lab.toml", "workload.toml", "attacks.toml"])
