@@ -107,7 +107,7 @@ def lab_build(c, kernel="", arch="", accel="", jobs=""):
 
 
 @lab_task(
-    positional=["name"], help={**VM, "name": "which lab", "golden": "make this run's policy the golden one"}
+    positional=["name"], help={**VM, "name": "which lab (lab.list shows them)", "golden": "make this run's policy the golden one"}
 )
 def lab_scenario(c, name, kernel="", arch="", accel="", golden=False):
     """Run a lab from learning to enforcing, attack it, keep the evidence."""
@@ -133,11 +133,11 @@ def lab_status(c):
 
 
 @lab_task(help={"keep": "how many runs of each lab stay", "all": "empty the cache too: all is built anew"})
-def lab_clean(c, keep=3, all=False):
+def lab_clean(c, keep="3", all=False):
     """Remove old runs (and with --all, all that was built)."""
     from ccslab.evidence import overview
 
-    overview.clean(choose(c), keep=keep, everything=all)
+    overview.clean(choose(c), keep=settings_of.whole_number("keep", keep), everything=all)
 
 
 @lab_task()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import sys
+import traceback
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -14,8 +15,9 @@ from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 from invoke.vendor.yaml import YAMLError
 
-from ccslab.errors import LabError, UserError, unknown
+from ccslab.errors import EXIT_INFRASTRUCTURE, LabError, UserError, unknown
 
+_NO_VALUE = re.compile(r"Flag <Argument: (?P<flag>[\w-]+).*> needed value")
 _UNKNOWN = re.compile(r"No idea what '(?P<word>.*)' is!", re.DOTALL)
 STOPPED = 130  # what a shell reports of a program that Ctrl-C ended
 
@@ -56,6 +58,8 @@ class Lab(Program):
             raise _exit(UserError(f"malformed configuration: {error}")) from error
 
     def _named(self, said: str) -> UserError:
+        if match := _NO_VALUE.match(said):
+            return UserError(f"--{match['flag']} needs a value", mend="./inv --help TASK explains a task")
         match = _UNKNOWN.match(said)
         if not match:
             return UserError(said, mend="./inv --help TASK explains a task")
@@ -71,11 +75,22 @@ def _exit(error: LabError) -> Exit:
 
 def main() -> None:
     """Run the tasks named on the command line."""
-    lab = Lab(name="ccs-lab", binary="inv", binary_names=["inv"], version=version("invoke"))
+    # The first name is the one that the completion script calls.
+    lab = Lab(name="ccs-lab", binary="./inv", binary_names=["./inv", "inv"], version=version("invoke"))
+    root = Path(__file__).resolve().parent.parent
     try:
-        lab.run(["inv", "--search-root", str(Path(__file__).resolve().parent.parent), *sys.argv[1:]])
+        lab.run(["inv", "--search-root", str(root), *_help_first(sys.argv[1:])])
     except KeyboardInterrupt:
         sys.exit(STOPPED)
+    except Exception:  # a bug of ours: its traceback is wanted, but it must not look like a verdict
+        traceback.print_exc()
+        sys.exit(EXIT_INFRASTRUCTURE)
+
+
+def _help_first(words: list[str]) -> list[str]:
+    """``TASK --help`` as ``--help TASK``, also where the task would take it for its first argument."""
+    asked = words and not words[0].startswith("-") and {"-h", "--help"} & set(words[1:])
+    return ["--help", words[0]] if asked else words
 
 
 if __name__ == "__main__":

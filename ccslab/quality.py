@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from ccslab.errors import EXIT_PASSED, EXIT_VERDICT
+from ccslab.errors import EXIT_PASSED, EXIT_VERDICT, UserError
 from ccslab.settings import Settings
 
 PYTHON_FILES = ("ccslab", "tasks.py", "tests", "labs")
@@ -29,7 +29,10 @@ def check(settings: Settings, *, only: str = "", quick: bool = False) -> int:
     """Lint, then pytest over all (or ``only``) tests; its summary line comes last. Returns an exit code.
 
     :param quick: leave out what boots a guest.
+    :raises UserError: ``only`` is not there.
     """
+    if only and not (settings.root / only.partition("::")[0]).exists():
+        raise UserError("there is no such test file or folder", where=only, mend="name one below tests")
     if not only and lint(settings):
         return EXIT_VERDICT
     argv = [

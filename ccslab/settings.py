@@ -54,11 +54,20 @@ def read(config: Mapping[str, Any], **flags: object) -> Settings:
         for name, value in given.items()
         if value is not None and value != ""
     }
-    try:
-        jobs = int(str(chosen.get("jobs", 0)))
-    except ValueError as error:
-        raise UserError(f"jobs must be a whole number, not {chosen['jobs']!r}") from error
-    if jobs < 0:
-        raise UserError(f"jobs must be 0 or more, not {jobs}")
+    jobs = whole_number("jobs", chosen.get("jobs", 0))
     text = {name: str(value) for name, value in chosen.items() if name != "jobs"}
     return Settings(jobs=jobs, **text)  # type: ignore[arg-type]
+
+
+def whole_number(name: str, given: object) -> int:
+    """The number that was given as ``name``.
+
+    :raises UserError: it is none, or below 0.
+    """
+    try:
+        number = int(str(given))
+    except ValueError as error:
+        raise UserError(f"{name} must be a whole number, not {given!r}") from error
+    if number < 0:
+        raise UserError(f"{name} must be 0 or more, not {number}")
+    return number

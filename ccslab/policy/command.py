@@ -68,6 +68,9 @@ def _text(path: Path) -> str:
 
 
 def _pairs(a: Path, b: Path) -> list[tuple[Path, Path]]:
+    for path in (a, b):
+        if not path.exists():
+            raise UserError("there is no such file or folder", where=path, mend="give two policies")
     if not a.is_dir() and not b.is_dir():
         return [(a, b)]
     if not (a.is_dir() and b.is_dir()):
