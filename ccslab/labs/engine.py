@@ -14,7 +14,7 @@ from pathlib import Path
 from ccslab.labs import attacking, tuning
 from ccslab.labs.client import Exchange
 from ccslab.labs.definition import Lab
-from ccslab.labs.guest import ENFORCING, LEARNING, PERMISSIVE, Guest
+from ccslab.labs.guest import ENFORCING, LEARNING, PERMISSIVE, Guest, appears
 from ccslab.labs.inspection import inspect
 from ccslab.labs.results import WANTED, AttackResult, Check, Phase, PhaseResult, Results
 from ccslab.labs.step import HttpStep, Step
@@ -106,6 +106,7 @@ class Engine:
         self.guest.set_profile(LEARNING)
         self.compare(result, self.lab.workload)
         self.guest.typed("ccs-savepolicy")
+        self.guest.typed("ccs-pstree | tail -n 20")
         for name in ("domain_policy", "exception_policy", "profile", "manager", "stat"):
             self.guest.save(self.folder / "policy" / "learned", name)
         inspect(self, result)
@@ -176,8 +177,7 @@ class Engine:
         self.guest.typed("pkill -HUP -x cron")
         wanted = denied[0].request if denied else "(nothing was denied)"
         status, _ = self.guest.root(
-            f'timeout {MAIL_TIMEOUT_S:.0f} bash -c \'grep -qm1 -F "{wanted}" '
-            f"< <(exec tail --pid=$$ -n +1 -F {self.lab.mailbox} 2>/dev/null)'",
+            f"timeout {MAIL_TIMEOUT_S:.0f} {appears(wanted, self.lab.mailbox)}",
             check=False,
             timeout_s=MAIL_TIMEOUT_S + 10,
         )
@@ -193,6 +193,7 @@ class Engine:
         self.check(
             result, "the unlearned access is denied", all(code >= 400 for code in refused), f"{refused}"
         )
+        self.guest.typed("tail -n 4 /var/log/tomoyo/reject_003.log")
         self.allow(result, self.violations(result), ENFORCING)
         granted = [exchange.status for exchange in self.send(result, self.lab.repair)]
         wanted = [step.status for step in steps]

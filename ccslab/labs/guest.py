@@ -20,13 +20,19 @@ from ccslab.policy.stat import Stat, parse_stat
 from ccslab.vm.machine import Machine
 
 DISABLED, LEARNING, PERMISSIVE, ENFORCING = range(4)
-INTERFACE = "/proc/ccs"
+INTERFACES = ("/proc/ccs", "/sys/kernel/security/tomoyo")
 LOGS = "/var/log/tomoyo/reject_002.log /var/log/tomoyo/reject_003.log"
 MARKS = "/run/ccs-lab-mark"
 STEP_TIMEOUT_S = 60.0
 MARK_TIMEOUT_S = 30.0
 SETTLE_TIMEOUT_S = 20.0
 SETTLE_EVERY_S = 0.5
+
+
+def appears(text: str, files: str) -> str:
+    """The shell command that ends once a text is in one of the files, following what is appended to them."""
+    follow = f"grep -qm1 -F {shlex.quote(text)} < <(exec tail --pid=$$ -qn +1 -F {files} 2>/dev/null)"
+    return f"bash -c {shlex.quote(follow)}"
 
 
 class Guest:
@@ -37,6 +43,7 @@ class Guest:
         self.lab = lab
         self.client = Client(machine.port("http"))
         self._marks = 0
+        self._interface = ""
         self._by_console = False
 
     # What the administrator types on the console
@@ -96,7 +103,10 @@ class Guest:
 
     def interface(self, name: str) -> str:
         """The text of an interface file, as the kernel prints it now."""
-        return self.root(f"cat {INTERFACE}/{name}")[1]
+        if not self._interface:
+            # A kernel without our series has the one in securityfs only.
+            self._interface = self.root(f"ls -d {' '.join(INTERFACES)} 2>/dev/null | head -n 1")[1].strip()
+        return self.root(f"cat {self._interface}/{name}")[1]
 
     def domains(self) -> DomainPolicy:
         """The domain policy in the kernel."""
@@ -151,9 +161,9 @@ class Guest:
         name = f"{MARKS}.{self._marks}.{time.monotonic_ns()}"
         with self.machine.console.unrecorded():
             self.typed(f": > {name}; rm {name}")
-        wait = f"grep -qm1 -F {name} < <(exec tail --pid=$$ -qn +1 -F {LOGS} 2>/dev/null)"
+        wait = appears(name, LOGS)
         status, said = self.root(
-            f"timeout {MARK_TIMEOUT_S:.0f} bash -c {shlex.quote(wait)} ; cat {LOGS} 2>/dev/null",
+            f"timeout {MARK_TIMEOUT_S:.0f} {wait}; cat {LOGS} 2>/dev/null",
             check=False,
             timeout_s=MARK_TIMEOUT_S + 10,
         )

@@ -21,6 +21,8 @@ from ccslab.vm import accel, checkpoint
 from ccslab.vm.machine import Machine
 from ccslab.vm.qemu import Disk
 
+# A kernel without our series would run Debian's loader; the policy and its checks are to be the same.
+STOCK_LOADER = "TOMOYO_loader=/sbin/ccs-init"
 DISK_UUID = "7f0c6a52-4f0b-4c9e-9d6b-2008ccab0002"
 
 
@@ -85,6 +87,7 @@ def machine(
         cpus=lab.cpus,
         memory_mib=lab.memory_mib,
         accel=parts.accel,
+        append=() if parts.kernel_manifest["patches"] else (STOCK_LOADER,),
         disks=_disks(lab, settings.store),
         checkpoint=booted,
     )
