@@ -94,9 +94,10 @@ def patch(spec: KernelSpec, tree: Tree, store: Store) -> tuple[Path, list[str]]:
 
 
 class _Build:
-    """One build in the work folders of its source: the tree is shared by all series, objects by arch.
+    """One build in the work folder of its kernel, whose tree and objects stay from build to build.
 
-    Sharing the tree is what makes a second patchset cheap: only what the patches touch is compiled again.
+    Each kernel has its own: a series that touches a header every file reads would otherwise cost the next
+    build of the stock kernel, and the one after it, as much as a first one.
     """
 
     def __init__(self, spec: KernelSpec, tree: Tree, store: Store, jobs: int) -> None:
@@ -105,10 +106,10 @@ class _Build:
         self.source = tree
         self.store = store
         self.jobs = jobs or len(os.sched_getaffinity(0))
-        folder = store.work("kernel", f"{tree.package}-{tree.sha256[:12]}")
+        folder = store.work("kernel", f"{spec.name}-{tree.sha256[:12]}")
         self.tree = folder / "tree"
         self.objects = folder / f"obj-{spec.arch}"
-        self.log = folder / f"build-{spec.arch}-{spec.name}.log"
+        self.log = folder / f"build-{spec.arch}.log"
         self.counted = folder / f"objects-{spec.arch}"
         self.lock = f"work-{folder.name}"
 
@@ -218,6 +219,9 @@ class _Build:
             "KBUILD_BUILD_VERSION": "1",
             "CCACHE_DIR": str(self.store.root / "ccache"),
             "CCACHE_MAXSIZE": "5G",
+            # Kernels of one source differ in few files: compiled once, found again from another work folder.
+            "CCACHE_BASEDIR": str(self.tree.parent.parent),
+            "CCACHE_NOHASHDIR": "1",
         }
         compiler = "ccache gcc" if shutil.which("ccache") else "gcc"
         run(
