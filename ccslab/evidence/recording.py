@@ -33,7 +33,7 @@ def recording(runs: Path, results: Results, manifest: Manifest) -> Iterator[Run]
             yield living.run
         except BaseException as error:
             results.finished = False
-            results.error = _told(error)
+            results.error = told(error)
             # The block's error is the one to be told, not that its evidence did not fit on the disk.
             with contextlib.suppress(LabError):
                 _leave(living, results, manifest)
@@ -50,7 +50,8 @@ def _leave(living: LivingRun, results: Results, manifest: Manifest) -> None:
     link_latest(living.run)
 
 
-def _told(error: BaseException) -> str:
+def told(error: BaseException) -> str:
+    """An error as the one line that results and a person get."""
     if isinstance(error, KeyboardInterrupt):
         return "stopped by the user"
     if isinstance(error, LabError):

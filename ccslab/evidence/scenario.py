@@ -9,7 +9,7 @@ from pathlib import Path
 from ccslab import progress
 from ccslab.errors import EXIT_PASSED, EXIT_VERDICT
 from ccslab.evidence.manifest import gather
-from ccslab.evidence.recording import recording
+from ccslab.evidence.recording import recording, told
 from ccslab.evidence.table import phase_line, show_results
 from ccslab.labs import setup, tuning
 from ccslab.labs.definition import Lab, find
@@ -17,6 +17,7 @@ from ccslab.labs.engine import Engine
 from ccslab.labs.guest import Guest
 from ccslab.labs.results import Phase, Results
 from ccslab.settings import Settings
+from ccslab.vm.machine import sweep
 
 
 def scenario(settings: Settings, name: str, *, update_golden: bool = False) -> int:
@@ -26,6 +27,8 @@ def scenario(settings: Settings, name: str, *, update_golden: bool = False) -> i
     """
     started = time.monotonic()
     lab = find(name, settings.root)
+    tuning.examine(lab)
+    sweep(settings.runs)  # a killed run could not remove its disks
     parts = setup.build(settings, lab.recipe)
     manifest = gather(
         root=settings.root,
@@ -41,6 +44,9 @@ def scenario(settings: Settings, name: str, *, update_golden: bool = False) -> i
     with recording(settings.runs, results, manifest) as run:
         try:
             _drive(settings, lab, parts, results, run.folder, update_golden=update_golden)
+        except BaseException as error:
+            results.error = told(error)
+            raise
         finally:
             show_results(results, run.folder, time.monotonic() - started, console)
     return EXIT_PASSED if results.passed else EXIT_VERDICT

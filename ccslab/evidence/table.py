@@ -147,6 +147,8 @@ def _attacks(results: Results) -> Table:
     for mode in WANTED:
         table.add_column(mode.value, no_wrap=True)
     for attack in results.attacks:
+        if results.error and not attack.outcomes:
+            continue  # the run broke off before it was tried
         table.add_row(Text(one_line(attack.title)), *(_outcome(attack, mode) for mode in WANTED))
     return table
 
@@ -193,7 +195,8 @@ def _failures(results: Results) -> Table:
     for check in failed:
         table.add_row(check.phase, Text(one_line(check.name)), Text(_cut(one_line(check.detail) or "-")))
     told = {check.name for check in failed}
-    for attack in results.attacks:
+    # Of a run that broke off the error is what matters, not all that was never tried.
+    for attack in [] if results.error else results.attacks:
         # The engine makes a check of each attack in each mode; what that told is not told twice.
         named = any(name.startswith(f"attack {attack.name} ") for name in told)
         if not attack.passed and not named:

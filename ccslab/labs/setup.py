@@ -11,6 +11,7 @@ from typing import Any
 
 from ccslab import progress
 from ccslab.errors import InfrastructureError
+from ccslab.kernel import catalog
 from ccslab.kernel import command as kernel
 from ccslab.labs.definition import Lab
 from ccslab.process import need, run
@@ -51,6 +52,9 @@ def build(settings: Settings, recipe: str, *, update: bool = False) -> Parts:
 
     :raises LabError: as their stages say.
     """
+    # A name that is wrong is said before anything is waited for.
+    catalog.find(settings.kernel, settings.arch, settings.root)
+    rootfs.load_recipe(recipe, settings.root)
     chosen = accel.choose(settings.accel, settings.store)
     if settings.accel == "auto":
         progress.console.print(f"accelerator: {chosen}")

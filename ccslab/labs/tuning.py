@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from ccslab.errors import UserError
 from ccslab.labs.definition import Lab
 from ccslab.policy.audit import Record, acl_of
 from ccslab.policy.diff import diff_domains, diff_exceptions
@@ -15,6 +16,15 @@ from ccslab.policy.generalise import generalise, load_rules
 
 DOMAIN_FILE = "domain_policy.conf"
 EXCEPTION_FILE = "exception_policy.conf"
+
+
+def examine(lab: Lab) -> None:
+    """Read the lab's rules and its golden policy, so that what is wrong in them is said before a run.
+
+    :raises UserError: one of them is missing or malformed.
+    """
+    load_rules(lab.rules)
+    drift(lab, DomainPolicy(), ExceptionPolicy())
 
 
 def tune(
@@ -70,12 +80,19 @@ def drift(lab: Lab, tuned: DomainPolicy, exceptions: ExceptionPolicy) -> list[st
     folder = golden_folder(lab)
     if not (folder / DOMAIN_FILE).is_file():
         return []
-    golden = parse_domain_policy((folder / DOMAIN_FILE).read_text(), str(folder / DOMAIN_FILE))
+    golden = parse_domain_policy(_text(folder / DOMAIN_FILE), str(folder / DOMAIN_FILE))
     lines = diff_domains(golden, guarded(lab, tuned)).lines()
     if (folder / EXCEPTION_FILE).is_file():
-        wanted = parse_exception_policy((folder / EXCEPTION_FILE).read_text(), str(folder / EXCEPTION_FILE))
+        wanted = parse_exception_policy(_text(folder / EXCEPTION_FILE), str(folder / EXCEPTION_FILE))
         lines += diff_exceptions(wanted, exceptions).lines()
     return lines
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot be read: {error}", where=path, mend="restore the golden policy") from error
 
 
 def write_golden(lab: Lab, tuned: DomainPolicy, exceptions: ExceptionPolicy) -> Path:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import shlex
 import shutil
 import tempfile
@@ -20,6 +21,8 @@ from ccslab.process import need, run
 from ccslab.vm.death import Watch
 from ccslab.vm.qemu import HOST
 
+# What its thread would print with a traceback is raised in ours, or is a guest's wanted end.
+logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 ALIAS = "server"  # the guest's name in ssh_config, known_hosts and testinfra's --hosts
 CONNECT_TIMEOUT_S = 90.0
 RETRY_S = 0.3  # between two tries while the guest's sshd is not up; there is no event to wait for
