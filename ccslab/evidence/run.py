@@ -172,10 +172,17 @@ def clean(runs: Path, *, keep: int, lab: str = "") -> list[Path]:
             for run in all_of_lab[: len(all_of_lab) - keep]:
                 if run.folder.resolve() != pointed and _remove(run):
                     removed.append(run.folder)
-            if link.is_symlink() and not link.exists():
-                link.unlink()
+        for link in (runs / LATEST).glob("*"):
+            if not lab or link.name == _slug(lab):
+                _unlink_dangling(link)
         _sweep(runs)
     return removed
+
+
+def _unlink_dangling(link: Path) -> None:
+    """Remove a link to a run that is gone, whoever removed that."""
+    if link.is_symlink() and not link.exists():
+        link.unlink(missing_ok=True)
 
 
 def _remove(run: Run) -> bool:
