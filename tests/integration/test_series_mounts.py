@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""``file mount`` by the old and the new system calls: the same verdict, the same record, the same rule.
+
+Each operation is done by ``mountcalls`` in each mode, in a guest whose mounts are put back before every try.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from initramfs import Entry
+from series import SECURITYFS, compiled, program, say, typed_into
+
+from ccslab.vm.machine import Machine
+
+pytestmark = pytest.mark.guest
+
+DOMAIN = "<kernel> /bin/mountcalls"
+# try OLD|NEW RULE STATES OPERATION...: one operation in each of the states; prints what came of it.
+# cat takes all records; each ends in a NUL.
+TRY = f"""\
+#!/bin/sh
+cd {SECURITYFS}
+how=$1 rule=$2 states=$3
+shift 3
+change() {{ printf 'select {DOMAIN}\\n%s\\n' "$1" >domain_policy; }}
+mounts() {{ grep -E '^[^ ]+ /(m|a|n)[/. ]' /proc/mounts | tr '\\n' ';'; }}
+rules() {{ awk -v d='{DOMAIN}' '$0 == d {{ on = 1; next }} /^</ {{ on = 0 }} on && /^file /' domain_policy; }}
+for state in $states; do
+    change 'use_profile 0'
+    for place in /m /m.file /a /n; do
+        while umount -l $place 2>/dev/null; do :; done
+    done
+    mount -t tmpfs A /a && mkdir -p /a/sub && mount -t tmpfs SUB /a/sub
+    mount -t tmpfs -o nosuid,nodev,noatime N /n
+    cat audit >/dev/null
+    profile=3
+    case $state in
+    disabled) profile=0 ;;
+    learning) profile=1 ;;
+    permissive) profile=2 ;;
+    granted) change "$rule" ;;
+    esac
+    echo "state|$state"
+    echo "before|$(mounts)"
+    change "use_profile $profile"
+    echo "verdict|$(mountcalls $how "$@" 2>/dev/null)"
+    change 'use_profile 0'
+    echo "after|$(mounts)"
+    cat audit | tr '\\n\\0' '\\t\\n' | sed 's/^/record|/'
+    rules | sed 's/^/rule|/'
+    rules | while read -r line; do change "delete $line"; done
+done
+"""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What is done, as mountcalls takes it, and the rule it needs (``<NULL>`` is no source at all)."""
+
+    words: str
+    rule: str
+
+
+OPERATIONS = {
+    "tmpfs": Operation("mount some /m tmpfs 0", "file mount some /m/ tmpfs 0x0"),
+    "no source": Operation("mount - /m tmpfs 0", "file mount <NULL> /m/ tmpfs 0x0"),
+    "read-only": Operation("mount some /m tmpfs 0x1", "file mount some /m/ tmpfs 0x1"),
+    "nosuid,nodev,noexec": Operation(
+        "mount some /m tmpfs 0xe size=1m mode=700", "file mount some /m/ tmpfs 0xE"
+    ),
+    "noatime,nodiratime": Operation("mount some /m tmpfs 0xc00", "file mount some /m/ tmpfs 0xC00"),
+    "strictatime": Operation("mount some /m tmpfs 0x1000000", "file mount some /m/ tmpfs 0x1000000"),
+    "sync,dirsync,nosymfollow": Operation("mount some /m tmpfs 0x190", "file mount some /m/ tmpfs 0x190"),
+    "proc": Operation("mount proc /m proc 0xe", "file mount proc /m/ proc 0xE"),
+    "device": Operation("mount /dev/loop0 /m ext4 0", "file mount /dev/loop0 /m/ ext4 0x0"),
+    "device by link, read-only": Operation(
+        "mount /tmp/link /m ext4 0x1", "file mount /dev/loop0 /m/ ext4 0x1"
+    ),
+    "bind": Operation("bind /a /m", "file mount /a/ /m/ --bind 0x0"),
+    "bind of a file": Operation("bind /bin/busybox /m.file", "file mount /bin/busybox /m.file --bind 0x0"),
+    "rbind": Operation("rbind /a /m", "file mount /a/ /m/ --bind 0x4000"),
+    "move": Operation("move /a /m", "file mount /a/ /m/ --move 0x0"),
+    "remount read-only": Operation("remount /a 0x1", "file mount <NULL> /a/ --remount 0x1"),
+    "remount with flags kept": Operation("remount /n 0x407", "file mount <NULL> /n/ --remount 0x407"),
+    "remount resized": Operation("remount /a 0 size=2m", "file mount <NULL> /a/ --remount 0x0"),
+}
+STATES = ("disabled", "learning", "permissive", "enforcing", "granted")
+
+
+@dataclass
+class Outcome:
+    """What one operation in one state left."""
+
+    before: str = ""
+    after: str = ""
+    verdict: str = ""
+    records: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+
+    @property
+    def audited(self) -> list[tuple[str, str, str]]:
+        """(mode, granted, request) of each record."""
+        heads = [record.split("\t") for record in self.records]
+        found = [(re.search(r" mode=(\S+) granted=(\S+) ", head[0]), head) for head in heads]
+        assert all(head[1] == DOMAIN for head in heads)
+        return [(match[1], match[2], head[2]) for match, head in found if match]
+
+    @property
+    def lasting(self) -> list[str]:
+        """The records without what differs between two runs of one program: time, PIDs, inode numbers."""
+        return [re.sub(r"#.*?#|\b(?:global-pid|p?pid|ino)=\d+", "", record) for record in self.records]
+
+
+def parse(text: str) -> dict[str, Outcome]:
+    """State → outcome, from what ``try`` prints."""
+    outcomes: dict[str, Outcome] = {}
+    current = Outcome()
+    for line in text.splitlines():
+        key, _, value = line.partition("|")
+        if key == "state":
+            current = outcomes[value] = Outcome()
+        elif key in ("record", "rule"):
+            setattr(current, f"{key}s", (*getattr(current, f"{key}s"), value))
+        elif key in ("before", "after", "verdict"):
+            setattr(current, key, value)
+    return outcomes
+
+
+Try = Callable[..., dict[str, Outcome]]
+
+
+def trying(guest: Machine) -> Try:
+    """Setting up, and then: how, operation, states → outcomes."""
+    say(guest, "mkdir -p /m /a /n; touch /m.file; losetup /dev/loop0 /disk.img; ln -s /dev/loop0 /tmp/link")
+    say(guest, f"echo '{DOMAIN}' >{SECURITYFS}/domain_policy")
+
+    def attempt(how: str, operation: Operation, states: tuple[str, ...] = STATES) -> dict[str, Outcome]:
+        words = f"try {how} {shlex.quote(operation.rule)} '{' '.join(states)}' {operation.words}"
+        outcomes = parse(say(guest, words))
+        assert tuple(outcomes) == states
+        return outcomes
+
+    return attempt
+
+
+@pytest.fixture(scope="module")
+def extra(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Entry]:
+    """The programs, and a filesystem for a block device."""
+    folder = tmp_path_factory.mktemp("series")
+    image = folder / "disk.img"
+    subprocess.run(
+        ["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", image, "512k"], check=True, timeout=60
+    )
+    return {**compiled(folder), "bin/try": program(TRY), "disk.img": image.read_bytes()}
+
+
+@pytest.fixture(scope="module")
+def patched(kernel: Path, extra: dict[str, Entry], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Try]:
+    folder = tmp_path_factory.mktemp("patched") / "guest"
+    with typed_into(kernel, folder, extra, "sbin/ccs-init") as guest:
+        yield trying(guest)
+
+
+@pytest.fixture(scope="module")
+def stock(
+    stock_kernel: Path, extra: dict[str, Entry], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Try]:
+    folder = tmp_path_factory.mktemp("stock") / "guest"
+    with typed_into(stock_kernel, folder, extra, "sbin/tomoyo-init") as guest:
+        yield trying(guest)
+
+
+def expect(found: dict[str, Outcome], rule: str) -> None:
+    """That each state did what its mode means, to this very rule, which is also the record's last line."""
+    assert {state: outcome.verdict for state, outcome in found.items()} == {
+        "disabled": "OK",
+        "learning": "OK",
+        "permissive": "OK",
+        "enforcing": "ERRNO EPERM",
+        "granted": "OK",
+    }
+    assert {state: outcome.audited for state, outcome in found.items()} == {
+        "disabled": [],
+        "learning": [("learning", "no", rule)],
+        "permissive": [("permissive", "no", rule)],
+        "enforcing": [("enforcing", "no", rule)],
+        "granted": [("enforcing", "yes", rule)],
+    }
+    assert {state: outcome.rules for state, outcome in found.items()} == {
+        "disabled": (),
+        "learning": (rule,),
+        "permissive": (),
+        "enforcing": (),
+        "granted": (rule,),
+    }
+    # A refusal leaves the mounts as they were, and nothing but one does.
+    assert found["enforcing"].after == found["enforcing"].before
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=list(OPERATIONS))
+def test_old_and_new_calls_need_the_same_rule(patched: Try, operation: Operation) -> None:
+    old, new = patched("old", operation), patched("new", operation)
+    expect(old, operation.rule)
+    expect(new, operation.rule)
+    for state in STATES:
+        assert new[state].before == old[state].before
+        assert new[state].after == old[state].after, "the operations are not the same one"
+        assert new[state].lasting == old[state].lasting
+
+
+@pytest.mark.parametrize(
+    ("operation", "rule"),
+    [
+        ("tmpfs", "file mount some /m/ tmpfs 0x1"),
+        ("tmpfs", "file mount some /a/ tmpfs 0x0"),
+        ("tmpfs", "file mount some /m/ ramfs 0x0"),
+        ("device", "file mount /dev/loop1 /m/ ext4 0x0"),
+        ("bind", "file mount /a/ /m/ --bind 0x4000"),
+        ("bind", "file mount /a/sub/ /m/ --bind 0x0"),
+        ("rbind", "file mount /a/ /m/ --bind 0x0"),
+        ("move", "file mount /a/ /m/ --bind 0x0"),
+        ("remount read-only", "file mount <NULL> /a/ --remount 0x0"),
+        ("remount read-only", "file mount <NULL> /n/ --remount 0x1"),
+    ],
+)
+def test_a_rule_for_something_else_grants_nothing(patched: Try, operation: str, rule: str) -> None:
+    wrong = Operation(OPERATIONS[operation].words, rule)
+    for how in ("old", "new"):
+        outcome = patched(how, wrong, ("granted",))["granted"]
+        assert outcome.rules == (rule,), "the kernel dropped the rule of this test"
+        assert outcome.verdict == "ERRNO EPERM"
+        assert outcome.audited == [("enforcing", "no", OPERATIONS[operation].rule)]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=list(OPERATIONS))
+def test_without_the_series_the_new_calls_go_through(stock: Try, operation: Operation) -> None:
+    """The hole, proved: denied by one door, and let in by the other."""
+    old = stock("old", operation, ("enforcing",))["enforcing"]
+    assert old.verdict == "ERRNO EPERM"
+    assert old.audited == [("enforcing", "no", operation.rule)]
+    new = stock("new", operation, ("disabled", "enforcing"))
+    assert new["enforcing"].verdict == "OK"
+    assert new["enforcing"].records == ()
+    assert new["enforcing"].after == new["disabled"].after
