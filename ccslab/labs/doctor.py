@@ -18,6 +18,7 @@ from ccslab.process import need, run
 from ccslab.progress import console
 from ccslab.settings import Settings
 from ccslab.sources import mirrors
+from ccslab.store import disk_errors
 from ccslab.vm import accel
 
 FREE_GIB = 12
@@ -33,7 +34,7 @@ def examine(settings: Settings) -> int:
             seen = look()
         except LabError as error:
             healthy = False
-            table.add_row(name, Text("missing", "red"), str(error))
+            table.add_row(name, Text("missing", "red"), Text(str(error)))
         else:
             table.add_row(name, Text("ok", "green"), seen)
     console.print(table)
@@ -64,9 +65,9 @@ def _namespaces() -> str:
 
 def _disk(root: Path) -> str:
     there = root
-    while not there.is_dir():
+    while not there.exists():
         there = there.parent
-    with tempfile.TemporaryFile(dir=there):
+    with disk_errors(there), tempfile.TemporaryFile(dir=there):
         free = shutil.disk_usage(there).free / 2**30
     if free < FREE_GIB:
         raise InfrastructureError(

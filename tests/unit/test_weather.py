@@ -106,6 +106,16 @@ def test_qemu_is_not_installed(checkout: Checkout, tmp_path: Path) -> None:
     assert told(done, 3) == "qemu-system-x86_64 is not installed - apt-get install qemu-system-x86\n"
 
 
+def test_the_doctor_names_a_cache_that_cannot_be(checkout: Checkout, tmp_path: Path) -> None:
+    (tmp_path / "cache").touch()
+    done = checkout.lab("lab.doctor", CCSLAB_CACHE=str(tmp_path / "cache/folder"), INVOKE_LAB_ACCEL="tcg")
+    assert done.returncode == 3, done.stderr
+    assert done.stderr == ""
+    (row,) = [line for line in done.stdout.splitlines() if line.strip().startswith("cache folder")]
+    assert "missing" in row
+    assert "memory" in done.stdout
+
+
 def test_a_latest_run_that_was_deleted(checkout: Checkout) -> None:
     latest = checkout.runs / "latest"
     latest.mkdir(parents=True)
