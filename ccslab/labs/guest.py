@@ -21,7 +21,8 @@ from ccslab.vm.machine import Machine
 
 DISABLED, LEARNING, PERMISSIVE, ENFORCING = range(4)
 INTERFACES = ("/proc/ccs", "/sys/kernel/security/tomoyo")
-LOGS = "/var/log/tomoyo/reject_002.log /var/log/tomoyo/reject_003.log"
+# The permissive one last: a mark is in it, and what follows the mark may be half-written.
+LOGS = "/var/log/tomoyo/reject_003.log /var/log/tomoyo/reject_002.log"
 MARKS = "/run/ccs-lab-mark"
 STEP_TIMEOUT_S = 60.0
 MARK_TIMEOUT_S = 30.0
@@ -173,7 +174,8 @@ class Guest:
                 where=LOGS,
                 mend="look at ccs-auditd.service in the guest",
             )
-        records = parse_records(said, source="the guest's reject logs", strict=False)
+        whole = said[: said.index(name) + len(name)]
+        records = parse_records(whole, source="the guest's reject logs")
         return [record for record in records if MARKS not in record.request]
 
     def violations(self) -> list[Record]:

@@ -25,3 +25,13 @@ def test_nothing_is_under_control_yet(policy, apache):
 def test_server_software_runs(host):
     for name in ("apache2", "postfix", "cron", "ssh", "ccs-auditd"):
         assert host.service(name).is_running, name
+
+
+def test_the_nightly_backup_reaches_the_attached_disk(host):
+    host.check_output("/usr/local/sbin/webapp-backup")
+    try:
+        host.check_output("mount -o ro /dev/vdb /mnt/backup")
+        for name in ("members.sqlite.gz", "poll.sqlite.gz", "entries.tar.gz"):
+            host.check_output("gzip -t /mnt/backup/%s", name)
+    finally:
+        host.check_output("umount /mnt/backup")
