@@ -107,7 +107,8 @@ def lab_build(c, kernel="", arch="", accel="", jobs=""):
 
 
 @lab_task(
-    positional=["name"], help={**VM, "name": "which lab (lab.list shows them)", "golden": "make this run's policy the golden one"}
+    positional=["name"],
+    help={**VM, "name": "which lab (lab.list shows them)", "golden": "make this run's policy the golden one"},
 )
 def lab_scenario(c, name, kernel="", arch="", accel="", golden=False):
     """Run a lab from learning to enforcing, attack it, keep the evidence."""
