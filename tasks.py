@@ -125,6 +125,14 @@ def lab_list(c):
     overview.show_labs(choose(c))
 
 
+@lab_task(positional=["name"], help={"name": "which lab", "svg": "write a picture into this file instead"})
+def lab_show(c, name, svg=""):
+    """The tables of a lab's newest run again."""
+    from ccslab.evidence import overview
+
+    return overview.show_run(choose(c), name, svg=svg)
+
+
 @lab_task()
 def lab_status(c):
     """What is built, and how the runs ended."""
@@ -237,6 +245,7 @@ for name, tasks in {
         build=lab_build,
         scenario=lab_scenario,
         list=lab_list,
+        show=lab_show,
         status=lab_status,
         clean=lab_clean,
         doctor=lab_doctor,

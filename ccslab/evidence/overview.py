@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What ``lab.list``, ``lab.status`` and ``lab.clean`` show and do."""
+"""What ``lab.list``, ``lab.show``, ``lab.status`` and ``lab.clean`` show and do."""
 
 from __future__ import annotations
 
+import io
 import shutil
 from pathlib import Path
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ccslab.errors import EXIT_PASSED, EXIT_VERDICT
 from ccslab.evidence import run as runs
 from ccslab.evidence.completeness import verify_complete
-from ccslab.evidence.results import verdict_of
-from ccslab.evidence.table import show_runs, size
+from ccslab.evidence.manifest import MANIFEST, read_manifest
+from ccslab.evidence.results import read_results, verdict_of
+from ccslab.evidence.table import show_results, show_runs, size
+from ccslab.evidence.text import write
 from ccslab.kernel import catalog
 from ccslab.labs import definition
 from ccslab.progress import console
@@ -31,6 +36,23 @@ def show_labs(settings: Settings) -> None:
     console.print(table)
     console.print(f"kernels: {', '.join(catalog.names(settings.root))}")
     console.print("run one: ./inv lab.scenario NAME [--kernel KERNEL]")
+
+
+def show_run(settings: Settings, name: str, *, svg: str = "") -> int:
+    """The tables of a lab's newest finished run again; returns the exit code the run had.
+
+    :param svg: write them as a picture into this file instead.
+    """
+    lab = definition.find(name, settings.root)
+    run = runs.latest(settings.runs, lab.name)
+    results = read_results(run.folder)
+    seconds = float(read_manifest(run.folder / MANIFEST)["seconds"])
+    target = Console(record=True, width=100, file=io.StringIO(), force_terminal=True) if svg else console
+    show_results(results, run.folder, seconds, target)
+    if svg:
+        write(Path(svg), target.export_svg(title=f"./inv lab.scenario {lab.name}").encode())
+        console.print(f"picture: {svg}")
+    return EXIT_PASSED if results.passed else EXIT_VERDICT
 
 
 def show_status(settings: Settings) -> None:
