@@ -20,11 +20,10 @@ from ccslab.evidence.results import read_results, verdict_of
 from ccslab.evidence.table import show_results, show_runs, size
 from ccslab.evidence.text import write
 from ccslab.kernel import catalog
-from ccslab.labs import definition
+from ccslab.labs import definition, setup
 from ccslab.progress import console
 from ccslab.settings import Settings
 from ccslab.store import INPUTS, Store, remove
-from ccslab.vm.machine import sweep
 
 
 def show_labs(settings: Settings) -> None:
@@ -78,7 +77,7 @@ def show_status(settings: Settings) -> None:
 
 def clean(settings: Settings, *, keep: int, everything: bool) -> None:
     """Remove old runs, what killed ones left, and with ``everything`` all that was built."""
-    sweep(settings.runs)
+    setup.tidy(settings)
     gone = runs.clean(settings.runs, keep=keep)
     console.print(f"{len(gone)} runs removed, the newest {keep} of each lab kept")
     if everything:

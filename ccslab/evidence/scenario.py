@@ -17,7 +17,6 @@ from ccslab.labs.engine import Engine
 from ccslab.labs.guest import Guest
 from ccslab.labs.results import Phase, Results
 from ccslab.settings import Settings
-from ccslab.vm.machine import sweep
 
 
 def scenario(settings: Settings, name: str, *, update_golden: bool = False) -> int:
@@ -28,7 +27,7 @@ def scenario(settings: Settings, name: str, *, update_golden: bool = False) -> i
     started = time.monotonic()
     lab = find(name, settings.root)
     tuning.examine(lab)
-    sweep(settings.runs)  # a killed run could not remove its disks
+    setup.tidy(settings)
     parts = setup.build(settings, lab.recipe)
     manifest = gather(
         root=settings.root,

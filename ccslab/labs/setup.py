@@ -19,7 +19,7 @@ from ccslab.rootfs import build as rootfs
 from ccslab.settings import Settings
 from ccslab.store import Store, hash_file
 from ccslab.vm import accel, checkpoint
-from ccslab.vm.machine import Machine
+from ccslab.vm.machine import Machine, sweep
 from ccslab.vm.qemu import Disk
 
 # A kernel without our series would run Debian's loader; the policy and its checks are to be the same.
@@ -109,6 +109,11 @@ def booted(settings: Settings, lab: Lab, parts: Parts) -> Path:
     return checkpoint.ensure(
         lambda folder: machine(settings, lab, parts, folder), prepare, store=settings.store
     )
+
+
+def tidy(settings: Settings) -> None:
+    """Remove the disks of guests whose runs were killed before they could."""
+    sweep(settings.runs)
 
 
 def wait_settled(guest: Machine) -> None:

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Which part of the harness may import which: data flows one way, and so do imports (README's picture)."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import ccslab
+
+PACKAGE = Path(ccslab.__file__).parent
+GROUND = {"errors", "progress", "store", "process", "settings"}
+ALLOWED = {
+    "sources": GROUND,
+    "policy": {"errors"},  # text in, text out
+    "kernel": GROUND | {"sources"},
+    "rootfs": GROUND | {"sources"},
+    "vm": GROUND,  # files in; how they were made is not its business
+    "labs": GROUND | {"sources", "kernel", "rootfs", "policy", "vm"},
+    "evidence": GROUND | {"kernel", "policy", "labs"},
+    "errors": set(),
+    "progress": set(),
+    "store": {"errors", "progress"},
+    "process": {"errors", "store"},
+    "settings": {"errors", "store"},
+    "quality": {"errors", "settings"},
+    "__main__": {"errors"},
+    "__init__": set(),
+}
+
+
+def part_of(path: Path) -> str:
+    """The stage or ground module a file belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The parts of the harness a file imports, also inside functions and for types only."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}:{node.lineno}: a relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in names:
+            top, _, rest = name.partition(".")
+            if top == PACKAGE.name:
+                yield rest.partition(".")[0] or "__init__"
+
+
+def test_imports_follow_the_data() -> None:
+    files = sorted(PACKAGE.rglob("*.py"))
+    assert {part_of(path) for path in files} == set(ALLOWED)
+    wrong = [
+        f"{path.relative_to(PACKAGE)} imports {name}"
+        for path in files
+        for name in imported(path)
+        if name not in ALLOWED[part_of(path)] | {part_of(path)}
+    ]
+    assert not wrong
