@@ -25,7 +25,7 @@ from ccslab.policy.kind import NAMES, kind_of
 from ccslab.policy.manager import NON_ROOT, scan_manager
 from ccslab.policy.pathname import is_path, is_pattern, matches, word_fault
 from ccslab.policy.profile import Profiles, Setting, scan_profile
-from ccslab.policy.source import Statement
+from ccslab.policy.source import Statement, read_text
 from ccslab.policy.stat import scan_stat
 
 ERROR, WARNING = "error", "warning"
@@ -121,19 +121,10 @@ class _Folder:
     profiles: Profiles | None
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError as error:
-        raise UserError(
-            f"cannot read: {error.strerror}", where=path, mend="give a policy file or folder"
-        ) from None
-
-
 def check_file(path: str | Path) -> list[Problem]:
     """Problems of one file, its kind taken from name or content."""
     path = Path(path)
-    text = _read(path)
+    text = read_text(path)
     return sorted(check_text(text, kind_of(text, path.name), str(path)))
 
 
@@ -147,7 +138,7 @@ def check_folder(path: str | Path) -> list[Problem]:
     if not files:
         expected = ", ".join(f"{name}.conf" for name in NAMES)
         raise UserError("no policy file here", where=root, mend=f"expected some of {expected}")
-    texts = {kind: _read(file) for kind, file in files.items()}
+    texts = {kind: read_text(file) for kind, file in files.items()}
     out = [p for kind, text in texts.items() for p in check_text(text, kind, str(files[kind]))]
     together = _Folder(
         domain=[(str(files["domain"]), s) for s in scan_domain_policy(texts.get("domain", ""))]

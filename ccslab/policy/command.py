@@ -16,6 +16,7 @@ from ccslab.policy.exception import parse_exception_policy
 from ccslab.policy.kind import NAMES, kind_of
 from ccslab.policy.manager import parse_manager
 from ccslab.policy.profile import parse_profile
+from ccslab.policy.source import read_text
 
 
 @dataclass(frozen=True)
@@ -58,15 +59,6 @@ _DIFFS: dict[str, Callable[[str, str, tuple[str, str]], Diff]] = {
 }
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError as error:
-        raise UserError(
-            f"cannot read: {error.strerror}", where=path, mend="give a policy file or folder"
-        ) from None
-
-
 def _pairs(a: Path, b: Path) -> list[tuple[Path, Path]]:
     for path in (a, b):
         if not path.exists():
@@ -95,7 +87,7 @@ def diff(a: str | Path, b: str | Path) -> Outcome:
     """Compare two policy files or folders by what they mean; status 1 if they differ."""
     out: list[str] = []
     for one, other in _pairs(Path(a), Path(b)):
-        texts = _text(one), _text(other)
+        texts = read_text(one), read_text(other)
         kinds = [kind_of(texts[0], one.name), kind_of(texts[1], other.name)]
         kind = kinds[0] or kinds[1]
         if kind not in _DIFFS or kinds[1] not in (kind, ""):
@@ -116,7 +108,7 @@ def convert_file(path: str | Path, out: str | Path | None = None) -> Outcome:
 
     Warnings are in the text, as comments where the result is printed.
     """
-    result = convert(_text(Path(path)))
+    result = convert(read_text(Path(path)))
     files = {
         "domain_policy.conf": result.domain.format(),
         "exception_policy.conf": result.exception.format(),

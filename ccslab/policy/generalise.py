@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from ccslab.policy import value
 from ccslab.policy.acl import SHAPES, Acl, merge
-from ccslab.policy.canonical import atoms, by_atom
+from ccslab.policy.canonical import by_atom
 from ccslab.policy.condition import Condition
 from ccslab.policy.coverage import Coverage
 from ccslab.policy.domain import Domain, DomainPolicy
@@ -270,9 +270,3 @@ def _exceptions(exception: ExceptionPolicy, work: _Generaliser) -> ExceptionPoli
 def rename_domain(name: str, domain_policy: DomainPolicy, rules: Rules) -> str:
     """The name that :func:`generalise` gives to a domain."""
     return _Generaliser(rules, domain_policy.domains.values(), ExceptionPolicy()).domain_name(name)
-
-
-def covered(domain: Domain, acl: Acl, exception: ExceptionPolicy) -> bool:
-    """True if the domain with its groups allows all of a line."""
-    rules = [*domain.acls, *exception.group_acls(domain.groups)]
-    return not Coverage(exception).uncovered(rules, atoms(acl))

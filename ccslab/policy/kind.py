@@ -9,7 +9,6 @@ from pathlib import PurePath
 from ccslab.policy import language
 from ccslab.policy.source import lines
 
-KINDS = ("domain", "exception", "profile", "manager", "stat", "audit")
 #: File names without ``.conf``, as on disk and in the interface.
 NAMES = {
     "domain_policy": "domain",

@@ -11,8 +11,6 @@ import re
 from functools import lru_cache
 
 _OCTAL = re.compile(r"\\([0-3][0-7][0-7])")
-#: What an element of a *name* may be: one printable character, an escaped backslash or an octal byte.
-_ELEMENT = re.compile(r"\\\\|\\[0-3][0-7]{2}|[^\\]")
 _PATTERN_ELEMENT = re.compile(r"\\\\|\\[0-3][0-7]{2}|\\.|[^\\]")
 _SINGLE = "\\+?xa-"
 _REPEATED = "*@$XA{}"

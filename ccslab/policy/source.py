@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from ccslab.errors import UserError
@@ -26,6 +27,19 @@ class Statement(Generic[Item_co]):
     scope: str
     item: Item_co | None
     fault: str = ""
+
+
+def read_text(path: Path) -> str:
+    """A policy file's text; bytes that are no UTF-8 survive.
+
+    :raises UserError: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise UserError(
+            f"cannot read: {error.strerror}", where=path, mend="give a policy file or folder"
+        ) from None
 
 
 def lines(text: str) -> Iterator[tuple[int, str]]:
