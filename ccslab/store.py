@@ -178,13 +178,18 @@ def _try_lock(handle: int) -> bool:
 
 
 @contextlib.contextmanager
-def disk_errors(where: Path) -> Iterator[None]:
-    """Turn what the disk says (full, read-only, forbidden) into an InfrastructureError."""
+def disk_errors(where: Path, mend: str = "") -> Iterator[None]:
+    """Turn what the disk says (full, read-only, forbidden) into an InfrastructureError.
+
+    :param mend: what to do about it, if it is not the cache that is meant.
+    """
     try:
         yield
     except OSError as error:
         raise InfrastructureError(
-            error.strerror or str(error), where=error.filename or where, mend=_MENDS.get(error.errno or 0, "")
+            error.strerror or str(error),
+            where=error.filename or where,
+            mend=mend or _MENDS.get(error.errno or 0, ""),
         ) from error
 
 

@@ -3,18 +3,19 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ccslab.errors import InfrastructureError
-from ccslab.store import sync
+from ccslab import store
 
+disk_errors = functools.partial(
+    store.disk_errors, mend="free space or make the folder writable; old runs go with ./inv lab.clean"
+)
 # What XML 1.0 (section 2.2) cannot carry, and C1 controls, which some terminals obey like ESC [.
 _UNSHOWABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
@@ -49,7 +50,7 @@ def write(path: Path, content: bytes) -> Path:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
-        sync(path.parent)
+        store.sync(path.parent)
     return path
 
 
@@ -60,16 +61,3 @@ def write_json(path: Path, document: dict[str, Any]) -> Path:
     """
     text = json.dumps(document, indent=1, allow_nan=False) + "\n"
     return write(path, text.encode("ascii"))
-
-
-@contextlib.contextmanager
-def disk_errors(where: Path) -> Iterator[None]:
-    """Turn what the disk says (full, read-only, forbidden) into an InfrastructureError."""
-    try:
-        yield
-    except OSError as error:
-        raise InfrastructureError(
-            error.strerror or str(error),
-            where=error.filename or where,
-            mend="free space or make the folder writable; old runs go with ./inv lab.clean",
-        ) from error
