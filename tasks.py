@@ -11,9 +11,10 @@ from invoke import Collection, Context, Exit, task
 
 from ccslab import settings as settings_of
 from ccslab.errors import InfrastructureError, LabError
+from ccslab.evidence.text import one_line
 from ccslab.settings import Settings
 
-KERNEL = {"kernel": "which kernel: 6.12, stock-6.12", "arch": "x86_64 (or i386, from issue 3 on)"}
+KERNEL = {"kernel": "which kernel: 6.12, stock-6.12", "arch": "x86_64 (i386 is not tested yet)"}
 VM = {**KERNEL, "accel": "auto, kvm or tcg"}
 
 
@@ -26,7 +27,8 @@ def lab_task(*args: Any, **options: Any) -> Any:
             try:
                 code = body(*given, **named)
             except LabError as error:
-                raise Exit(f"error: {error}", error.exit_code) from None
+                # Without control characters: what a guest said may be in it.
+                raise Exit(f"error: {one_line(str(error))}", error.exit_code) from None
             except OSError as error:  # a full or forbidden disk where nobody thought of it
                 told = InfrastructureError(error.strerror or str(error), where=error.filename or "")
                 raise Exit(f"error: {told}", told.exit_code) from error

@@ -43,6 +43,8 @@ def phase_line(phase: PhaseResult, results: Results) -> Text:
 def show_results(results: Results, folder: Path, seconds: float, console: Console) -> None:
     """The end of a run: its tables, what failed, and one last line with verdict, time and where all of it is.
 
+    The error of a run that broke off is not shown: it is raised, and whoever catches it says it once.
+
     :param folder: the run's folder.
     :param seconds: how long the whole run took.
     """
@@ -53,8 +55,6 @@ def show_results(results: Results, folder: Path, seconds: float, console: Consol
     failures = _failures(results)
     if failures.row_count:
         _show(failures, console)
-    if results.error:
-        console.print(Text(f"error: {one_line(results.error)}", STYLES["error"]))
     console.print(last_line(results, folder, seconds))
 
 

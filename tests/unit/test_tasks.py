@@ -118,6 +118,7 @@ def test_the_list_of_tasks_is_shown() -> None:
     [
         (UserError("bad", where="file:3", mend="mend it"), 2, "error: file:3: bad - mend it"),
         (InfrastructureError("mirror down"), 3, "error: mirror down"),
+        (InfrastructureError("it said \x1b[2Jgone"), 3, r"error: it said \x1b[2Jgone"),
         (OSError(28, "No space left on device", "/runs/x"), 3, "error: /runs/x: No space left on device"),
         (KeyboardInterrupt(), 130, "stopped; start the same command again, it goes on from what is built"),
     ],
