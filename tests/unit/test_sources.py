@@ -31,6 +31,14 @@ INCONSISTENT = (
     "Mirror sync in progress? [IP: 192.0.2.1 80]'; exit 100"
 )
 
+# apt 2.6 in a network namespace without a network.
+DOWN = (
+    r"Err:1 http://mirror.invalid/debian bookworm InRelease\n  Temporary failure resolving mirror.invalid\n"
+    r"Reading package lists...\n"
+    r"E: Failed to fetch http://mirror.invalid/InRelease  Temporary failure resolving mirror.invalid\n"
+    r"E: Some index files failed to download. They have been ignored, or old ones used instead.\n"
+)
+
 
 @pytest.fixture
 def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PrivateApt:
@@ -182,7 +190,7 @@ def mirror(tmp_path: Path, private: PrivateApt, bin_folder: Put) -> Path:
         "apt-get",
         f"""
         echo $1 >>{folder}/calls
-        [ ! -e {folder}/down ] || {{ echo 'E: Temporary failure resolving mirror.invalid'; exit 100; }}
+        [ ! -e {folder}/down ] || {{ printf '{DOWN}'; exit 100; }}
         [ $1 != download ] || cp {deb} .
         """,
     )
