@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ccslab.errors import UserError
 from ccslab.process import run
-from ccslab.store import Store, hash_file
+from ccslab.store import Store, hash_file, remove
 from ccslab.vm.accel import qemu_version
 
 if TYPE_CHECKING:
@@ -100,17 +99,18 @@ def ensure(
 ) -> Path:
     """The folder of the checkpoint of a prepared guest; boots and prepares one only if there is none.
 
-    :param make: makes the (not yet entered) machine in the folder it is given.
+    :param make: makes the (not yet entered) machine in the folder it is given; called twice.
     :param prepare: boots it and brings it to a root shell's prompt on the console.
     :param extra: further inputs, such as the hash of what ``prepare`` does.
     """
     store = store or Store()
-    with tempfile.TemporaryDirectory(prefix="ccslab-checkpoint-") as work:
-        machine = make(Path(work) / "guest")
 
-        def build(folder: Path) -> None:
-            with machine:
-                prepare(machine)
-                publish(machine, folder)
+    def build(folder: Path) -> None:
+        # In the artifact's own folder: what a killed run leaves of the guest goes with the rest of it.
+        guest = folder / "guest"
+        with make(guest) as machine:
+            prepare(machine)
+            publish(machine, folder)
+        remove(guest)
 
-        return store.get(KIND, inputs_of(machine, extra), build)
+    return store.get(KIND, inputs_of(make(store.root / KIND / "guest"), extra), build)

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from ccslab.errors import InfrastructureError, UserError
-from ccslab.store import Store
+from ccslab.store import PART, Store
 from ccslab.vm import accel
 from ccslab.vm.accel import TCG, Accel
 from ccslab.vm.cast import Cast
+from ccslab.vm.checkpoint import ensure
 from ccslab.vm.machine import LOCK, Machine, _locked, sweep
 from ccslab.vm.qemu import Boot, Channels, CommandLine, Hardware, ports
 from ccslab.vm.qmp import EventLog
@@ -235,3 +236,23 @@ def test_leftovers_of_the_living_stay(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
         Machine(tmp_path / "bzImage", None, tmp_path / "run")
+
+
+def test_a_checkpoint_is_made_where_the_store_sweeps(tmp_path: Path) -> None:
+    """Outside of its artifact's folder, a run killed meanwhile would leave a guest's disks for ever."""
+    kernel = tmp_path / "bzImage"
+    kernel.write_bytes(b"no kernel")
+    store = Store(tmp_path / "cache")
+    folders: list[Path] = []
+
+    def make(folder: Path) -> Machine:
+        folders.append(folder)
+        if folder.parent.is_dir():  # the one that would be started
+            raise InfrastructureError("not today")
+        return Machine(kernel, None, folder)
+
+    with pytest.raises(InfrastructureError, match="not today"):
+        ensure(make, lambda machine: pytest.fail("started"), store=store)
+    assert folders[-1].parent.parent == store.root / "checkpoint"
+    assert folders[-1].parent.suffix == PART
+    assert not list((store.root / "checkpoint").iterdir())
