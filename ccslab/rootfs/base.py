@@ -118,7 +118,10 @@ def _bootstrap(
     log = store.work("rootfs", "logs") / f"{recipe.name}-{arch}-base.log"
     log.unlink(missing_ok=True)
     started = datetime.now(UTC)
-    with progress.step(f"Installing the packages of {recipe.name} ({arch})") as step:
+    title = f"Installing the packages of {recipe.name} ({arch})"
+    with store.lock(f"debs-{debian}"), progress.step(title) as step:
+        for half in debs.glob("*.part*"):  # a copy that a full disk or a kill ended
+            half.unlink()
 
         def on_line(line: str) -> None:
             if newly := NEWLY.match(line):

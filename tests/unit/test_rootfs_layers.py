@@ -75,6 +75,14 @@ def test_a_base_is_built_once_and_found_without_a_network(
     assert manifest["suites"] == ["bookworm", "bookworm-updates", "bookworm-security"]
 
 
+def test_half_copied_packages_are_removed(recipe: Recipe, store: Store, mmdebstrap: list[list[str]]) -> None:
+    kept = store.work("debs", "amd64")
+    for name in ("nkf_2.1.5-1_amd64.deb", "apache2_2.4.65-1_amd64.deb.part17"):
+        (kept / name).touch()
+    base.build(recipe, "x86_64", store, urls=url)
+    assert [path.name for path in kept.iterdir()] == ["nkf_2.1.5-1_amd64.deb"]
+
+
 def test_an_update_asks_again_and_is_what_is_found_from_then_on(
     recipe: Recipe, store: Store, mmdebstrap: list[list[str]]
 ) -> None:
