@@ -191,7 +191,10 @@ class Engine:
         steps = [step for step in self.lab.repair if isinstance(step, HttpStep)]
         refused = [exchange.status for exchange in self.send(result, self.lab.repair)]
         self.check(
-            result, "the unlearned access is denied", all(code >= 400 for code in refused), f"{refused}"
+            result,
+            "the unlearned access is denied",
+            bool(refused) and all(code >= 400 for code in refused),
+            f"{refused or 'the lab has no request for it'}",
         )
         self.guest.typed("tail -n 4 /var/log/tomoyo/reject_003.log")
         self.allow(result, self.violations(result), ENFORCING)
@@ -278,8 +281,9 @@ class Engine:
         (folder / f"{name}.conf").write_text(text)
 
     def checkpoint(self, result: PhaseResult) -> None:
-        """Save the guest under the phase's name, logs empty."""
-        self.guest.forget_violations() if result.name is not Phase.DISABLED else None
+        """Save the guest under the phase's name, logs empty (a disabled profile writes none)."""
+        if result.name is not Phase.DISABLED:
+            self.guest.forget_violations()
         self.guest.machine.save(result.name)
 
     def attack(self, result: PhaseResult, mode: Phase | None = None) -> None:

@@ -58,7 +58,7 @@ def ssh(folder: Path, *command: str) -> int:
     about = folder / "machine.json"
     config = folder / "ssh" / "config"
     if not about.is_file() or not config.is_file():
-        raise UserError("no guest with ssh was started there", where=folder)
+        raise UserError("no guest with ssh was started there", where=folder, mend="start one with vm.boot")
     pid = int(json.loads(about.read_text())["pid"])
     if not Path(f"/proc/{pid}").exists():
         raise UserError("the guest has ended", where=folder, mend="start one with vm.boot")
