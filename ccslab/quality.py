@@ -15,13 +15,21 @@ LINTERS: Sequence[Sequence[str]] = (
     ("ruff", "format", "--check", *PYTHON_FILES),
     ("ruff", "check", *PYTHON_FILES),
     ("mypy",),
-    ("shellcheck", "inv", ".ci/run"),
+)
+
+SHELL_SCRIPTS = (
+    "inv",
+    ".ci/run",
+    "kernel-patches/check-config",
+    "ccslab/rootfs/*.sh",
+    "rootfs/recipes/hooks/*.sh",
 )
 
 
 def lint(settings: Settings) -> int:
     """Run every linter; returns 0, or 1 if one of them complains."""
-    failed = [argv for argv in LINTERS if _call(settings, argv)]
+    scripts = [str(path) for pattern in SHELL_SCRIPTS for path in sorted(settings.root.glob(pattern))]
+    failed = [argv for argv in (*LINTERS, ["shellcheck", *scripts]) if _call(settings, argv)]
     return EXIT_VERDICT if failed else EXIT_PASSED
 
 
