@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from ccslab.process import run
+from ccslab.settings import ROOT
 
 if TYPE_CHECKING:
     from ccslab.labs.engine import Engine
@@ -34,6 +36,8 @@ def inspect(engine: Engine, result: PhaseResult) -> None:
         ],
         timeout_s=PYTEST_TIMEOUT_S,
         cwd=engine.lab.folder,
+        # The plugin is ours, and the harness is not installed: it runs from its checkout.
+        env={"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))},
         log=folder / f"{result.name}.log",
         check=False,
     )  # fmt: skip
