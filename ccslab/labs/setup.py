@@ -114,6 +114,7 @@ def booted(settings: Settings, lab: Lab, parts: Parts) -> Path:
 def tidy(settings: Settings) -> None:
     """Remove the disks of guests whose runs were killed before they could."""
     sweep(settings.runs)
+    sweep(settings.store.root / "work" / checkpoint.KIND)
 
 
 def wait_settled(guest: Machine) -> None:

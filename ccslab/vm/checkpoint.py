@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ccslab.errors import UserError
 from ccslab.process import run
-from ccslab.store import Store, hash_file, remove
+from ccslab.store import Store, hash_file, key_of, remove
 from ccslab.vm.accel import qemu_version
 
 if TYPE_CHECKING:
@@ -102,15 +102,17 @@ def ensure(
     :param make: makes the (not yet entered) machine in the folder it is given; called twice.
     :param prepare: boots it and brings it to a root shell's prompt on the console.
     :param extra: further inputs, such as the hash of what ``prepare`` does.
+    :raises LabError: what ``prepare`` raises; the guest's logs stay in the store's ``work/checkpoint``.
     """
     store = store or Store()
+    inputs = inputs_of(make(store.root), extra)  # never entered, so nothing is written there
 
     def build(folder: Path) -> None:
-        # In the artifact's own folder: what a killed run leaves of the guest goes with the rest of it.
-        guest = folder / "guest"
+        guest = store.work(KIND, key_of(inputs))
+        remove(guest)  # a killed or failed run's
         with make(guest) as machine:
             prepare(machine)
             publish(machine, folder)
         remove(guest)
 
-    return store.get(KIND, inputs_of(make(store.root / KIND / "guest"), extra), build)
+    return store.get(KIND, inputs, build)

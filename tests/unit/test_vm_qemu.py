@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from ccslab.errors import InfrastructureError, UserError
-from ccslab.store import PART, Store
+from ccslab.labs.setup import tidy
+from ccslab.settings import Settings
+from ccslab.store import Store
 from ccslab.vm import accel
 from ccslab.vm.accel import TCG, Accel
 from ccslab.vm.cast import Cast
-from ccslab.vm.checkpoint import ensure
+from ccslab.vm.checkpoint import KIND, ensure
 from ccslab.vm.machine import LOCK, Machine, _locked, sweep
 from ccslab.vm.qemu import Boot, Channels, CommandLine, Hardware, ports
 from ccslab.vm.qmp import EventLog
@@ -238,8 +240,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         Machine(tmp_path / "bzImage", None, tmp_path / "run")
 
 
-def test_a_checkpoint_is_made_where_the_store_sweeps(tmp_path: Path) -> None:
-    """Outside of its artifact's folder, a run killed meanwhile would leave a guest's disks for ever."""
+def test_a_checkpoint_is_made_where_the_next_run_sweeps(tmp_path: Path) -> None:
+    """Elsewhere a run killed meanwhile would leave a guest's disks for ever; a failed one leaves its log."""
     kernel = tmp_path / "bzImage"
     kernel.write_bytes(b"no kernel")
     store = Store(tmp_path / "cache")
@@ -247,12 +249,15 @@ def test_a_checkpoint_is_made_where_the_store_sweeps(tmp_path: Path) -> None:
 
     def make(folder: Path) -> Machine:
         folders.append(folder)
-        if folder.parent.is_dir():  # the one that would be started
-            raise InfrastructureError("not today")
+        if len(folders) == 2:  # the one that would be started
+            folder.mkdir()
+            for name in (LOCK, "disk0.qcow2", "console.log"):
+                (folder / name).touch()
+            raise InfrastructureError("killed")
         return Machine(kernel, None, folder)
 
-    with pytest.raises(InfrastructureError, match="not today"):
+    with pytest.raises(InfrastructureError, match="killed"):
         ensure(make, lambda machine: pytest.fail("started"), store=store)
-    assert folders[-1].parent.parent == store.root / "checkpoint"
-    assert folders[-1].parent.suffix == PART
-    assert not list((store.root / "checkpoint").iterdir())
+    tidy(Settings(cache=str(store.root), root=tmp_path))
+    assert [path.name for path in folders[1].iterdir()] == ["console.log"]
+    assert not list((store.root / KIND).iterdir())
