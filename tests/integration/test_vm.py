@@ -227,13 +227,12 @@ def test_no_qemu_outlives_a_killed_harness(kernel: Path, initramfs: Path, tmp_pa
     assert not list(folder.glob("*.qcow2"))
 
 
-def test_the_accelerator_chosen_runs_a_guest(tmp_path: Path) -> None:
+def test_the_accelerator_chosen_runs_a_guest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(tmp_path)
     chosen = accel.choose("auto", store)
     assert accel.probe(chosen.name, 30) == ""
-    begun = time.monotonic()
+    monkeypatch.setattr(accel, "probe", lambda name: pytest.fail("the outcome was not kept"))
     assert accel.choose("auto", store) == chosen
-    assert time.monotonic() - begun < 0.5, "the outcome is kept"
     assert accel.choose("tcg", store) == TCG
 
 
