@@ -125,7 +125,7 @@ def wait_settled(guest: Machine) -> None:
     guest.console.run("systemctl is-system-running --wait >/dev/null", timeout_s=180)
     failed = guest.console.run("systemctl --failed --plain --no-legend", check=True).output.strip()
     if failed:
-        raise InfrastructureError(f"units failed at boot: {failed}", where="guest", mend="see console.log")
+        raise InfrastructureError(f"units failed at boot: {failed}", where=guest.watch.where)
 
 
 def _disks(lab: Lab, store: Store) -> Sequence[Disk]:
