@@ -12,13 +12,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ccslab.errors import EXIT_PASSED, EXIT_VERDICT
+from ccslab.errors import EXIT_INFRASTRUCTURE, EXIT_PASSED, EXIT_VERDICT
 from ccslab.evidence import run as runs
 from ccslab.evidence.completeness import verify_complete
 from ccslab.evidence.manifest import MANIFEST, read_manifest
 from ccslab.evidence.results import read_results, verdict_of
 from ccslab.evidence.table import show_results, show_runs, size
-from ccslab.evidence.text import write
+from ccslab.evidence.text import one_line, write
 from ccslab.kernel import catalog
 from ccslab.labs import definition, setup
 from ccslab.progress import console
@@ -38,7 +38,7 @@ def show_labs(settings: Settings) -> None:
 
 
 def show_run(settings: Settings, name: str, *, svg: str = "") -> int:
-    """The tables of a lab's newest finished run again; returns the exit code the run had.
+    """The tables of a lab's newest run again; returns 0 if it passed, 1 if it failed, 3 if it broke off.
 
     :param svg: write them as a picture into this file instead.
     """
@@ -48,9 +48,13 @@ def show_run(settings: Settings, name: str, *, svg: str = "") -> int:
     seconds = float(read_manifest(run.folder / MANIFEST)["seconds"])
     target = Console(record=True, width=100, file=io.StringIO(), force_terminal=True) if svg else console
     show_results(results, run.folder, seconds, target)
+    if results.error:
+        target.print(Text(f"error: {one_line(results.error)}"))
     if svg:
         write(Path(svg), target.export_svg(title=f"./inv lab.scenario {lab.name}").encode())
         console.print(f"picture: {svg}")
+    if not results.finished:
+        return EXIT_INFRASTRUCTURE
     return EXIT_PASSED if results.passed else EXIT_VERDICT
 
 

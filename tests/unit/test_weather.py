@@ -158,4 +158,4 @@ def test_the_tab_key_completes_tasks_and_flags() -> None:
     done = subprocess.run(
         ["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )
-    assert (done.stdout.splitlines(), done.stderr) == (["lab.scenario lab.status", "--kernel"], "")
+    assert (done.stdout.splitlines(), done.stderr) == (["lab.scenario lab.show lab.status", "--kernel"], "")
