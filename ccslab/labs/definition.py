@@ -194,9 +194,12 @@ def _attack(entry: Mapping[str, Any], folder: Path, path: Path) -> Attack:
 
 def _regex(text: Any, where: str) -> re.Pattern[str]:
     try:
-        return re.compile(str(text), re.MULTILINE)
+        found = re.compile(str(text), re.MULTILINE)
     except re.error as error:
         raise UserError(f"{text!r} is no regular expression: {error}", where=where) from error
+    if found.search(""):
+        raise UserError(f"{text!r} matches anything, so it proves nothing", where=where)
+    return found
 
 
 def _toml(path: Path) -> dict[str, Any]:

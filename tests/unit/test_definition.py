@@ -158,6 +158,8 @@ def test_any_value_in_any_place_is_read_or_refused(tmp_path: Path, part: str, ke
         ("attack", "enforcing", "{}", "enforcing needs record"),
         ("attack", "enforcing", '{ record = "x", status = "no" }', "'no' is no HTTP status"),
         ("attack", "enforcing", '{ record = "[" }', "'[' is no regular expression"),
+        ("attack", "enforcing", '{ record = "" }', "'' matches anything, so it proves nothing"),
+        ("attack", "gained", '{ body = ".*" }', "'.*' matches anything, so it proves nothing"),
         ("attack", "steps", "5", "steps must be an array of tables"),
         ("attack", "steps", "[{}]", "attack 'shadow' step 1: needs either http"),
     ],
