@@ -189,12 +189,15 @@ class Console:
     def _finish(self, timeout_s: float, *, echoed: bool, keep_kernel: bool) -> Output:
         status, raw = self._until_prompt(timeout_s)
         begin = rf"\x1b\]133;C;aid={self._nonce}\x07"
-        if len(parts := re.split(begin, raw)) > 1:
-            raw = parts[-1]
-        elif echoed:
-            raw = raw.partition("\n")[2]
-        text = plain(raw)
-        return Output(status, text if keep_kernel else KERNEL_LINE.sub("", text))
+        parts = re.split(begin, raw)
+        text = plain(parts[-1])
+        if not keep_kernel:
+            text = KERNEL_LINE.sub("", text)
+        if echoed and len(parts) == 1:
+            # ash says where its prompt is, not where output begins: that is behind the echo, which kernel
+            # messages may have cut in two and which is whole again without them.
+            text = text.partition("\n")[2]
+        return Output(status, text)
 
     def _until_prompt(self, timeout_s: float) -> tuple[int, str]:
         """Wait for the marked prompt; returns the status it shows and the raw text before it."""
