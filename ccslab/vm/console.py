@@ -45,6 +45,23 @@ class Output(NamedTuple):
     output: str
 
 
+def said(raw: str, begin: str, *, echoed: bool, keep_kernel: bool) -> str:
+    """What a command printed, as plain text, out of what the line brought between two prompts.
+
+    :param begin: pattern of the mark where output begins, which only bash gives.
+    :param echoed: the command's own echo comes first.
+    """
+    parts = re.split(begin, raw)
+    text = plain(parts[-1])
+    if not keep_kernel:
+        text = KERNEL_LINE.sub("", text)
+    if echoed and len(parts) == 1:
+        # ash says where its prompt is, not where output begins: that is behind the echo, which kernel
+        # messages may have cut in two and which is whole again without them.
+        text = text.partition("\n")[2]
+    return text
+
+
 class Console:
     """The console of one guest.
 
@@ -189,15 +206,7 @@ class Console:
     def _finish(self, timeout_s: float, *, echoed: bool, keep_kernel: bool) -> Output:
         status, raw = self._until_prompt(timeout_s)
         begin = rf"\x1b\]133;C;aid={self._nonce}\x07"
-        parts = re.split(begin, raw)
-        text = plain(parts[-1])
-        if not keep_kernel:
-            text = KERNEL_LINE.sub("", text)
-        if echoed and len(parts) == 1:
-            # ash says where its prompt is, not where output begins: that is behind the echo, which kernel
-            # messages may have cut in two and which is whole again without them.
-            text = text.partition("\n")[2]
-        return Output(status, text)
+        return Output(status, said(raw, begin, echoed=echoed, keep_kernel=keep_kernel))
 
     def _until_prompt(self, timeout_s: float) -> tuple[int, str]:
         """Wait for the marked prompt; returns the status it shows and the raw text before it."""

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from ccslab.errors import InfrastructureError, UserError
-from ccslab.vm.console import LONGEST_COMMAND, Console
+from ccslab.vm.console import LONGEST_COMMAND, Console, said
 from ccslab.vm.death import GuestDied, Watch, death_pattern
 from ccslab.vm.feed import plain
 
@@ -127,9 +127,19 @@ def test_control_sequences_are_stripped(console: Console) -> None:
 
 
 def test_kernel_lines_are_taken_out_unless_wanted(console: Console) -> None:
-    command = "echo begin; echo '[   12.345678] tomoyo: something'; echo end"
+    command = "echo begin; printf '%s   12.345678] tomoyo: something\\n' '['; echo end"
     assert console.run(command).output == "begin\nend\n"
     assert "tomoyo: something" in console.run(command, keep_kernel=True).output
+
+
+def test_an_echo_that_kernel_messages_cut_in_two_is_no_output() -> None:
+    # As a guest's line brought it.
+    raw = (
+        "\x1b[6ncat /proc/ccs/ma[    1.558714] tsc: Refined TSC clocksource calibration: 2599.977 MHz\r\n"
+        "[    1.559369] clocksource: tsc: mask: 0xffffffffffffffff max_idle_ns: 440795274039 ns\r\n"
+        "nager\r\n[    1.560090] clocksource: Switched to tsc\r\n/bin/busybox\r\n/bin/ccsprobe\r\n"
+    )
+    assert said(raw, "never", echoed=True, keep_kernel=False) == "/bin/busybox\n/bin/ccsprobe\n"
 
 
 def test_a_dialogue(console: Console) -> None:
