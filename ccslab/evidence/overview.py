@@ -9,7 +9,6 @@ import shutil
 from pathlib import Path
 
 from rich import box
-from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -28,7 +27,7 @@ from ccslab.settings import Settings
 from ccslab.store import INPUTS, Store, remove
 
 # rich's own picture fetches its fonts from the net; the viewer's monospace will do.
-SVG = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+FONTS = re.compile(r"@font-face \{.*?\}", re.DOTALL)
 
 
 def show_labs(settings: Settings) -> None:
@@ -56,8 +55,8 @@ def show_run(settings: Settings, name: str, *, svg: str = "") -> int:
     if results.error:
         target.print(Text(f"error: {one_line(results.error)}"))
     if svg:
-        picture = target.export_svg(title=f"./inv lab.scenario {lab.name}", code_format=SVG)
-        write(Path(svg), picture.encode())
+        picture = target.export_svg(title=f"./inv lab.scenario {lab.name}")
+        write(Path(svg), FONTS.sub("", picture).encode())
         console.print(f"picture: {svg}")
     if not results.finished:
         return EXIT_INFRASTRUCTURE
