@@ -11,26 +11,30 @@ from ccslab.progress import console
 from ccslab.settings import Settings
 
 
+def _chosen(settings: Settings, *, update: bool = False) -> tuple[building.KernelSpec, source.Tree]:
+    """The kernel that was asked for, and its tree."""
+    spec = catalog.find(settings.kernel, settings.arch, settings.root)
+    return spec, source.fetch(spec.source, settings.store, update=update)
+
+
 def fetch(settings: Settings, *, update: bool = False) -> source.Tree:
     """Fetch and unpack the tree; returns it."""
-    spec = catalog.find(settings.kernel, settings.arch, settings.root)
-    tree = source.fetch(spec.source, settings.store, update=update)
+    _, tree = _chosen(settings, update=update)
     console.print(f"{tree.package} {tree.version}: {tree.folder}")
     return tree
 
 
 def patch(settings: Settings) -> Path:
     """Bring the work tree to the series; returns the tree."""
-    spec = catalog.find(settings.kernel, settings.arch, settings.root)
-    tree, changed = building.patch(spec, source.fetch(spec.source, settings.store), settings.store)
+    spec, pristine = _chosen(settings)
+    tree, changed = building.patch(spec, pristine, settings.store)
     console.print(f"{len(spec.series.patches)} patches, {len(changed)} files changed: {tree}")
     return tree
 
 
 def configure(settings: Settings) -> Path:
     """Patch and configure; returns the .config."""
-    spec = catalog.find(settings.kernel, settings.arch, settings.root)
-    tree = source.fetch(spec.source, settings.store)
+    spec, tree = _chosen(settings)
     config = building.configure(spec, tree, settings.store, jobs=settings.jobs)
     console.print(f"{config}")
     return config
@@ -38,8 +42,7 @@ def configure(settings: Settings) -> Path:
 
 def build(settings: Settings) -> Path:
     """Build the kernel if it is not built; returns its artifact folder."""
-    spec = catalog.find(settings.kernel, settings.arch, settings.root)
-    tree = source.fetch(spec.source, settings.store)
+    spec, tree = _chosen(settings)
     folder = building.build(spec, tree, settings.store, jobs=settings.jobs)
     console.print(f"kernel {spec.name} ({spec.arch}): {folder}")
     return folder
