@@ -107,8 +107,7 @@ class Engine:
         self.compare(result, self.lab.workload)
         self.guest.typed("ccs-savepolicy")
         self.guest.typed("ccs-pstree | tail -n 20")
-        for name in ("domain_policy", "exception_policy", "profile", "manager", "stat"):
-            self.guest.save(self.folder / "policy" / "learned", name)
+        self.keep_kernels("learned")
         inspect(self, result)
 
     def tuned(self, result: PhaseResult) -> None:
@@ -164,8 +163,7 @@ class Engine:
         self.none_logged(result, "nothing legitimate is denied")
         self.same_pids(result)
         self.results.policy_memory_bytes["enforcing"] = self.guest.settled_policy_memory()
-        for name in ("domain_policy", "exception_policy", "profile", "manager", "stat"):
-            self.guest.save(self.folder / "policy" / "enforcing", name)
+        self.keep_kernels("enforcing")
         inspect(self, result)
         self.checkpoint(result)
 
@@ -285,6 +283,11 @@ class Engine:
         folder = self.folder / "policy" / stage
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{name}.conf").write_text(text)
+
+    def keep_kernels(self, stage: str) -> None:
+        """Leave what the kernel has now in the run's folder."""
+        for name in ("domain_policy", "exception_policy", "profile", "manager", "stat"):
+            self.keep(stage, name, self.guest.interface(name))
 
     def checkpoint(self, result: PhaseResult) -> None:
         """Save the guest under the phase's name, logs empty (a disabled profile writes none)."""

@@ -7,7 +7,6 @@ import contextlib
 import shlex
 import time
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from ccslab.errors import InfrastructureError
 from ccslab.labs.client import Client, Exchange
@@ -226,10 +225,3 @@ class Guest:
                 f"step did not succeed{late}: {' | '.join(said.splitlines()[-3:])}", where=step.name
             )
         return Exchange(step.name, 0, (), said.encode()) if step.output else None
-
-    def save(self, path: Path, name: str) -> str:
-        """Write an interface file's text into the run's folder; returns the text."""
-        text = self.interface(name)
-        path.mkdir(parents=True, exist_ok=True)
-        (path / f"{name}.conf").write_text(text)
-        return text
