@@ -58,14 +58,15 @@ def _only(here: dict[Acl, Acl], there: dict[Acl, Acl]) -> list[str]:
     return [acl.format() for acl in sorted(merge(here[atom] for atom in sorted(here.keys() - there.keys())))]
 
 
-def _attributes(domain: Domain) -> list[str]:
+def attributes(domain: Domain) -> list[str]:
+    """What stands in a domain above its access control lines."""
     groups = [f"use_group {group}" for group in domain.groups]
     return [f"use_profile {domain.profile}", *domain.flags, *groups]
 
 
 def _domain(a: Domain | None, b: Domain | None) -> Section | None:
     acls_a, acls_b = by_atom(a.acls if a else []), by_atom(b.acls if b else [])
-    head_a, head_b = _attributes(a) if a else [], _attributes(b) if b else []
+    head_a, head_b = attributes(a) if a else [], attributes(b) if b else []
     removed = [line for line in head_a if line not in head_b] + _only(acls_a, acls_b)
     added = [line for line in head_b if line not in head_a] + _only(acls_b, acls_a)
     if not removed and not added:
@@ -83,7 +84,8 @@ def diff_domains(a: DomainPolicy, b: DomainPolicy) -> Diff:
     return Diff([section for section in sections if section])
 
 
-def _exception_lines(entry: Entry) -> Iterator[tuple[str, str]]:
+def exception_lines(entry: Entry) -> Iterator[tuple[str, str]]:
+    """Each line of an entry in its one form, by which it is compared, and as it is spelled."""
     item = entry.item
     match item:
         case GroupAcl(group, acl):
@@ -115,7 +117,7 @@ def diff_exceptions(a: ExceptionPolicy, b: ExceptionPolicy) -> Diff:
     def table(policy: ExceptionPolicy) -> dict[str, dict[str, str]]:
         out: dict[str, dict[str, str]] = {}
         for entry in policy.entries:
-            for key, line in _exception_lines(entry):
+            for key, line in exception_lines(entry):
                 out.setdefault(entry.namespace, {}).setdefault(key, line)
         return out
 

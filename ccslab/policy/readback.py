@@ -6,7 +6,7 @@ from __future__ import annotations
 from ccslab.errors import unknown
 from ccslab.policy.acl import Acl
 from ccslab.policy.canonical import atoms
-from ccslab.policy.diff import _exception_lines
+from ccslab.policy.diff import exception_lines
 from ccslab.policy.domain import DomainItem, DomainStart, UseProfile, scan_domain_policy
 from ccslab.policy.exception import Entry, scan_exception_policy
 from ccslab.policy.kind import kind_of
@@ -75,7 +75,7 @@ def _exception(loaded: str, printed: str) -> list[str]:
     for statement in scan_exception_policy(printed):
         there.add((statement.scope, statement.text.removeprefix(f"{statement.scope} ")))
         if statement.item is not None:
-            keys = _exception_lines(Entry(statement.item, statement.scope))
+            keys = exception_lines(Entry(statement.item, statement.scope))
             there |= {(statement.scope, key) for key, _ in keys}
     out = []
     for statement in scan_exception_policy(loaded):
@@ -83,7 +83,7 @@ def _exception(loaded: str, printed: str) -> list[str]:
             if (statement.scope, statement.text.removeprefix(f"{statement.scope} ")) not in there:
                 out.append(statement.text)
             continue
-        pairs = list(_exception_lines(Entry(statement.item, statement.scope)))
+        pairs = list(exception_lines(Entry(statement.item, statement.scope)))
         missing = [line for key, line in pairs if (statement.scope, key) not in there]
         out += [statement.text] if missing and len(missing) == len(pairs) else missing
     return out
