@@ -69,7 +69,7 @@ def run(
     name = Path(argv[0]).name
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     with contextlib.ExitStack() as stack:
-        child = stack.enter_context(_started(argv, cwd, env, stdin))
+        child = stack.enter_context(started(argv, cwd, env, stdin))
         try:
             with _keep(log) as keep:
                 status = _follow(child, time.monotonic() + timeout_s, tail, keep, on_line)
@@ -86,10 +86,18 @@ def run(
 
 
 @contextlib.contextmanager
-def _started(
-    argv: Sequence[str | Path], cwd: Path | None, env: Mapping[str, str] | None, stdin: bytes | None
+def started(
+    argv: Sequence[str | Path],
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The program running in a process group of its own, which is gone when the block ends."""
+    """The program running in a process group of its own, which is gone when the block ends.
+
+    For whoever follows several at once; its output comes by the child's ``stdout``.
+
+    :raises InfrastructureError: the program cannot be started.
+    """
     name = Path(argv[0]).name
     with contextlib.ExitStack() as stack:
         given = None
