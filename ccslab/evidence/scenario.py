@@ -11,7 +11,7 @@ from ccslab.errors import EXIT_PASSED, EXIT_VERDICT
 from ccslab.evidence.manifest import gather
 from ccslab.evidence.recording import recording, told
 from ccslab.evidence.table import phase_line, show_results
-from ccslab.labs import setup, tuning
+from ccslab.labs import payload, setup, tuning
 from ccslab.labs.definition import Lab, find
 from ccslab.labs.engine import Engine
 from ccslab.labs.guest import Guest
@@ -25,8 +25,9 @@ def scenario(settings: Settings, name: str, *, update_golden: bool = False) -> i
     :raises LabError: the lab could not come to a verdict; what it found until then is in its run folder.
     """
     started = time.monotonic()
-    lab = find(name, settings.root)
-    tuning.examine(lab)
+    lab = find(name, settings.root, settings.arch)
+    tuning.examine(lab, update_golden=update_golden)
+    lab = payload.fitted(lab, settings.store)
     setup.tidy(settings)
     parts = setup.build(settings, lab.recipe)
     manifest = gather(

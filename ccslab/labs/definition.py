@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -63,6 +64,8 @@ class Lab:
     forgotten: tuple[Step, ...]
     repair: tuple[Step, ...]
     attacks: tuple[Attack, ...]
+    arch: str = "x86_64"
+    """What its guest is; the lab's files are the same for all."""
 
     @property
     def overlay(self) -> Path:
@@ -74,6 +77,11 @@ class Lab:
         """The generalisation's rules."""
         return self.folder / "generalise.toml"
 
+    @property
+    def payloads(self) -> Path:
+        """What attackers and visitors upload, and how what depends on the architecture is made."""
+        return self.folder / "payloads"
+
     def guards(self, domain: str) -> bool:
         """Whether a domain is a protected one or below one."""
         return any(domain == top or domain.startswith(f"{top} ") for top in self.protected)
@@ -84,14 +92,15 @@ def names(root: Path) -> list[str]:
     return sorted(path.parent.name for path in (root / "labs").glob("*/lab.toml"))
 
 
-def find(name: str, root: Path) -> Lab:
+def find(name: str, root: Path, arch: str = "x86_64") -> Lab:
     """The lab of that name.
 
+    :param arch: what its guest is.
     :raises UserError: there is none (nearest names suggested), or its files are malformed.
     """
     if name not in names(root):
         raise unknown("lab", name, names(root))
-    return load(root / "labs" / name)
+    return dataclasses.replace(load(root / "labs" / name), arch=arch)
 
 
 _OPTIONAL = {"cpus", "memory_mib", "backup_disk_mib", "services"}

@@ -15,6 +15,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
 HTTP_TIMEOUT_S = 60.0
 _PATH = re.compile(r"/[!-~]*")  # as it goes over the wire
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, token
+_FILE_NAME = re.compile(r"(?!\.)[A-Za-z0-9._+-]+")
 _HEADER_VALUE = re.compile(r"[ -~\t]*")
 
 
@@ -26,6 +27,8 @@ class Upload:
     filename: str
     content: bytes
     type: str = "application/octet-stream"
+    made: str = ""
+    """What of the lab's ``payloads/Makefile`` is to be the content (``payload.fitted`` fills it in)."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ class RootStep:
 Step = HttpStep | RootStep
 _HTTP_KEYS = {"name", "http", "form", "upload", "headers", "status"}
 _ROOT_KEYS = {"name", "root", "within_s", "output"}
-_UPLOAD_KEYS = {"field", "filename", "content", "file", "type"}
+_CONTENT_KEYS = {"content", "file", "made"}
+_UPLOAD_KEYS = {"field", "filename", "type"} | _CONTENT_KEYS
 
 
 def parse_steps(
@@ -157,17 +161,24 @@ def _flag(entry: Mapping[str, Any], key: str, where: str) -> bool:
 
 
 def _upload(entry: Any, folder: Path, where: str) -> Upload:
-    if not isinstance(entry, dict) or set(entry) - _UPLOAD_KEYS or ("file" in entry) == ("content" in entry):
-        raise UserError("upload needs field, filename, and content or file", where=where)
+    if not isinstance(entry, dict) or set(entry) - _UPLOAD_KEYS or len(_CONTENT_KEYS & set(entry)) != 1:
+        raise UserError("upload needs field, filename, and one of content, file or made", where=where)
+    content, made = b"", ""
     if "file" in entry:
         path = folder / str(entry["file"])
         if "\0" in str(path) or not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
             raise UserError(f"payload {entry['file']!r} is not in the lab's folder", where=where)
         content = path.read_bytes()
+    elif "made" in entry:
+        made = str(entry["made"])
+        if not _FILE_NAME.fullmatch(made):
+            raise UserError(
+                f"{made!r} is no file's name", where=where, mend="name what payloads/Makefile makes"
+            )
     else:
         content = str(entry["content"]).encode()
     kind = str(entry.get("type", "application/octet-stream"))
-    return Upload(str(entry.get("field", "file")), str(entry.get("filename", "file")), content, kind)
+    return Upload(str(entry.get("field", "file")), str(entry.get("filename", "file")), content, kind, made)
 
 
 def _text(entry: Mapping[str, Any], key: str, where: str) -> str:

@@ -9,29 +9,56 @@ from pathlib import Path
 from ccslab.errors import UserError
 from ccslab.labs.definition import Lab
 from ccslab.policy.audit import Record, acl_of
-from ccslab.policy.diff import diff_domains, diff_exceptions
 from ccslab.policy.domain import Domain, DomainPolicy, parse_domain_policy
 from ccslab.policy.exception import ExceptionPolicy, parse_exception_policy
-from ccslab.policy.generalise import generalise, load_rules
+from ccslab.policy.generalise import generalise
+from ccslab.policy.parity import Declared, compare, load_declared
+from ccslab.policy.rules import Rules, parse_rules
 
 DOMAIN_FILE = "domain_policy.conf"
 EXCEPTION_FILE = "exception_policy.conf"
+ARCHITECTURES_FILE = "architectures.toml"
 
 
-def examine(lab: Lab) -> None:
+def examine(lab: Lab, *, update_golden: bool = False) -> None:
     """Read the lab's rules and its golden policy, so that what is wrong in them is said before a run.
 
-    :raises UserError: one of them is missing or malformed.
+    :param update_golden: whether the run is to write a golden policy.
+    :raises UserError: one of them is missing or malformed, or the golden policy is another architecture's.
     """
-    load_rules(lab.rules)
+    rules(lab)
     drift(lab, DomainPolicy(), ExceptionPolicy())
+    reference = declared(lab).reference
+    if update_golden and lab.arch != reference:
+        raise UserError(
+            f"the golden policy is written by runs on {reference}, and translated for {lab.arch}",
+            where="--golden",
+            mend=f"use --arch {reference}",
+        )
+
+
+def declared(lab: Lab) -> Declared:
+    """In what the policies of two architectures may differ.
+
+    :raises UserError: the table is malformed, or does not know the lab's architecture.
+    """
+    table = load_declared(golden_folder(lab).parent / ARCHITECTURES_FILE)
+    table.check(lab.arch)
+    return table
+
+
+def rules(lab: Lab) -> Rules:
+    """The lab's rules of generalisation, in the words of its guest's architecture."""
+    return parse_rules(
+        declared(lab).translate(_text(lab.rules, "write the lab's rules"), lab.arch), str(lab.rules)
+    )
 
 
 def tune(
     lab: Lab, learned: DomainPolicy, exceptions: ExceptionPolicy
 ) -> tuple[DomainPolicy, ExceptionPolicy]:
     """The learned policy, generalised by the lab's rules."""
-    return generalise(learned, exceptions, load_rules(lab.rules))
+    return generalise(learned, exceptions, rules(lab))
 
 
 def named_programs(records: Iterable[Record]) -> list[str]:
@@ -56,7 +83,7 @@ def additions(lab: Lab, records: Iterable[Record], profile: int) -> tuple[Domain
         domain.profile = profile
         domain.groups = domain.groups or (0,)
         domain.acls.extend(acl_of(record))
-    return generalise(policy, ExceptionPolicy(), load_rules(lab.rules))
+    return generalise(policy, ExceptionPolicy(), rules(lab))
 
 
 def guarded(lab: Lab, policy: DomainPolicy) -> DomainPolicy:
@@ -76,23 +103,27 @@ def golden_folder(lab: Lab) -> Path:
 
 
 def drift(lab: Lab, tuned: DomainPolicy, exceptions: ExceptionPolicy) -> list[str]:
-    """Golden policy against this run's, a line each; empty when they mean the same or none is golden."""
+    """Golden policy against this run's, a line each; empty when they mean the same or none is golden.
+
+    What the architectures' table declares is no drift.
+    """
     folder = golden_folder(lab)
     if not (folder / DOMAIN_FILE).is_file():
         return []
     golden = parse_domain_policy(_text(folder / DOMAIN_FILE), str(folder / DOMAIN_FILE))
-    lines = diff_domains(golden, guarded(lab, tuned)).lines()
-    if (folder / EXCEPTION_FILE).is_file():
-        wanted = parse_exception_policy(_text(folder / EXCEPTION_FILE), str(folder / EXCEPTION_FILE))
-        lines += diff_exceptions(wanted, exceptions).lines()
-    return lines
+    wanted = parse_exception_policy(_text(folder / EXCEPTION_FILE), str(folder / EXCEPTION_FILE))
+    table = declared(lab)
+    found = compare(
+        (golden, wanted), (guarded(lab, tuned), exceptions), table, arches=(table.reference, lab.arch)
+    )
+    return found.drift()
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, mend: str = "restore the golden policy") -> str:
     try:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot be read: {error}", where=path, mend="restore the golden policy") from error
+        raise UserError(f"cannot be read: {error}", where=path, mend=mend) from error
 
 
 def write_golden(lab: Lab, tuned: DomainPolicy, exceptions: ExceptionPolicy) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -87,15 +87,19 @@ class Declared:
 
     def translate(self, text: str, to: str, source: str = "") -> str:
         """Text in the words of ``source`` (the reference, if none is given) in those of ``to``."""
-        return self.translated(text, source or self.reference, to)[0]
+        words = {one.words[source or self.reference]: one.words[to] for one in self.spellings}
+        return _finder(words).sub(lambda found: words[found[0]], text)
 
-    def translated(self, text: str, source: str, to: str) -> tuple[str, list[Spelling]]:
-        """The translated text, and which spellings were at work."""
-        used = [one for one in self.spellings if _finder([one.words[source]]).search(text)]
-        if source == to or not used:
-            return text, []
-        words = {one.words[source]: one.words[to] for one in used}
-        return _finder(words).sub(lambda found: words[found[0]], text), used
+    def neutral(self, text: str, arch: str) -> tuple[str, list[str]]:
+        """The text without an architecture's own words, and the names of the spellings that it had.
+
+        Another architecture's words stay: of an i386 guest, a library of x86_64 is a finding.
+        """
+        names = {one.words[arch]: one.name for one in self.spellings}
+        finder = _finder(names)
+        # No line of policy has control characters, so nothing else can look like this.
+        neutral = finder.sub(lambda found: f"\0{names[found[0]]}\0", text)
+        return neutral, [names[word] for word in finder.findall(text)]
 
     def only_in(self, arch: str, other: str) -> dict[Line, str]:
         """Lines that ``arch`` alone has, beside ``other``, to the name of their declaration."""
@@ -137,24 +141,26 @@ def compare(
     for arch in arches:
         declared.check(arch)
     found = Parity()
-    here, there = dict(_lines(*a)), dict(_lines(*b))
+    here, there = (
+        {_neutral(key, declared, arch): spelled for key, spelled in _lines(*policy)}
+        for policy, arch in zip((a, b), arches, strict=True)
+    )
     only_a, only_b = declared.only_in(*arches), declared.only_in(*reversed(arches))
-    for key in sorted(here.keys() & there.keys()):
-        found.equal.append(here.pop(key))
-        del there[key]
-    for key in sorted(here):
-        wanted, names = _translated(key, declared, arches)
-        if names and wanted in there:
-            found.declared.append(Difference(names, here[key], there.pop(wanted)))
-        elif key in only_a:
-            found.declared.append(Difference(only_a[key], here[key], None))
-        else:
-            found.undeclared_a.append(here[key])
-    for key in sorted(there):
-        if key in only_b:
-            found.declared.append(Difference(only_b[key], None, there[key]))
-        else:
-            found.undeclared_b.append(there[key])
+    for key in sorted({*here, *there}):
+        line_a, line_b = here.get(key), there.get(key)
+        if line_a and line_b:
+            if key.names and arches[0] != arches[1]:
+                found.declared.append(Difference(", ".join(key.names), line_a, line_b))
+            else:
+                found.equal.append(line_a)
+        elif line_a and line_a in only_a:
+            found.declared.append(Difference(only_a[line_a], line_a, None))
+        elif line_b and line_b in only_b:
+            found.declared.append(Difference(only_b[line_b], None, line_b))
+        elif line_a:
+            found.undeclared_a.append(line_a)
+        elif line_b:
+            found.undeclared_b.append(line_b)
     return found
 
 
@@ -241,17 +247,24 @@ def _text(entry: dict[str, Any], key: str, where: str) -> str:
     return found
 
 
-def _finder(words: Mapping[str, str] | list[str]) -> re.Pattern[str]:
+def _finder(words: Iterable[str]) -> re.Pattern[str]:
     """Finds whole words or components, so that no other name changes that has one of them inside."""
     every = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
-    return re.compile(rf"(?<![\w.+-])(?:{every})(?![\w.+-])")
+    return re.compile(rf"(?<![\w.+-])(?:{every or '(?!)'})(?![\w.+-])")
 
 
-def _translated(key: Line, declared: Declared, arches: tuple[str, str]) -> tuple[Line, str]:
-    scope, one = declared.translated(key.scope, *arches)
-    text, other = declared.translated(key.text, *arches)
-    names = dict.fromkeys(spelling.name for spelling in (*one, *other))
-    return Line(scope, text), ", ".join(names)
+class _Key(NamedTuple):
+    """What a line is compared by."""
+
+    scope: str
+    text: str
+    names: tuple[str, ...]
+
+
+def _neutral(line: Line, declared: Declared, arch: str) -> _Key:
+    scope, here = declared.neutral(line.scope, arch)
+    text, there = declared.neutral(line.text, arch)
+    return _Key(scope, text, tuple(dict.fromkeys([*here, *there])))
 
 
 def _lines(domains: DomainPolicy, exceptions: ExceptionPolicy) -> Iterator[tuple[Line, Line]]:

@@ -95,12 +95,22 @@ def test_a_spelling_of_the_wrong_architecture_is_drift():
     assert found.undeclared_a == []
 
 
-def test_a_line_equal_as_it_stands_is_not_taken_by_a_translated_one():
+def test_the_other_architectures_word_is_none_of_its_own():
+    """Neither does it pass as equal, nor does it take the place of the line that is right."""
     first = "<kernel>\nfile read /x86_64-linux-gnu\nfile read /i386-linux-gnu\n"
     second = "<kernel>\nfile read /i386-linux-gnu\n"
     found = compare(policy(first), policy(second), DECLARED)
-    assert [line.text for line in found.undeclared_a] == ["file read /x86_64-linux-gnu"]
-    assert Line("<kernel>", "file read /i386-linux-gnu") in found.equal
+    assert [line.text for line in found.undeclared_a] == ["file read /i386-linux-gnu"]
+    assert [difference.a and difference.a.text for difference in found.declared] == [
+        "file read /x86_64-linux-gnu"
+    ]
+    assert not compare(policy(second), policy(second), DECLARED)
+
+
+def test_of_a_table_without_spellings_all_must_be_equal():
+    plain = parse_declared('reference = "x86_64"')
+    assert plain.translate(FIRST, "x86_64") == FIRST
+    assert compare(policy(FIRST), policy(FIRST), plain, arches=("x86_64", "x86_64"))
 
 
 def test_a_name_that_only_contains_a_word_is_left_alone():

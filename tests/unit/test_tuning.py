@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ccslab.errors import UserError
 from ccslab.labs import tuning
 from ccslab.labs.definition import Lab, load
 from ccslab.policy.audit import Record
@@ -79,6 +80,53 @@ def test_drift_names_the_line(lab: Lab) -> None:
     exceptions = parse_exception_policy((folder / tuning.EXCEPTION_FILE).read_text())
     lost = golden.domain(APACHE).acls.pop()
     assert f"-{lost.format()}" in tuning.drift(lab, golden, exceptions)
+
+
+def translated(lab: Lab) -> tuple[str, str]:
+    """The golden policy as a run on i386 would have it."""
+    folder, table = tuning.golden_folder(lab), tuning.declared(lab)
+    texts = [(folder / name).read_text() for name in (tuning.DOMAIN_FILE, tuning.EXCEPTION_FILE)]
+    domain, exception = (table.translate(text, "i386") for text in texts)
+    return domain, exception.replace("acl_group 0 file read /usr/lib64/lib\\*.so\\*\n", "")
+
+
+def test_the_golden_policy_holds_on_another_architecture(lab: Lab) -> None:
+    domain, exception = translated(lab)
+    assert "i386-linux-gnu" in exception
+    policies = parse_domain_policy(domain), parse_exception_policy(exception)
+    assert tuning.drift(replace(lab, arch="i386"), *policies) == []
+    assert "-path_group PERL_LIBRARY /usr/lib/x86_64-linux-gnu/perl-base/\\*" in tuning.drift(lab, *policies)
+
+
+def test_what_is_not_declared_is_drift_on_another_architecture(lab: Lab) -> None:
+    domain, exception = translated(lab)
+    more = exception + "acl_group 0 file read /usr/lib/x86_64-linux-gnu/lib\\*.so\\*\n"
+    found = tuning.drift(replace(lab, arch="i386"), parse_domain_policy(domain), parse_exception_policy(more))
+    assert found == [
+        "@@ exception policy @@",
+        "+acl_group 0 file read /usr/lib/x86_64-linux-gnu/lib\\*.so\\*",
+    ]
+
+
+def test_the_rules_are_translated(lab: Lab) -> None:
+    roots = [
+        next(rule.root for rule in tuning.rules(one).groups if rule.name == "PERL_LIBRARY")
+        for one in (lab, replace(lab, arch="i386"))
+    ]
+    assert roots == ["/usr/lib/x86_64-linux-gnu/perl-base", "/usr/lib/i386-linux-gnu/perl-base"]
+
+
+def test_a_golden_policy_is_of_the_reference_architecture(lab: Lab) -> None:
+    other = replace(lab, arch="i386")
+    tuning.examine(other)
+    tuning.examine(lab, update_golden=True)
+    with pytest.raises(UserError, match="written by runs on x86_64, and translated for i386"):
+        tuning.examine(other, update_golden=True)
+
+
+def test_an_architecture_nobody_declared_is_refused(lab: Lab) -> None:
+    with pytest.raises(UserError, match="unknown architecture 'sparc' - there are: i386, x86_64"):
+        tuning.examine(replace(lab, arch="sparc"))
 
 
 def test_other_domains_are_no_drift(lab: Lab) -> None:

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The library that the attack "LD_PRELOAD" uploads as a picture. When the loader maps it into a program it prints one
- * line and lets the program go on. No libc, so that it is small and fits any program (x86_64):
- *
- *	gcc -shared -fPIC -Os -nostdlib -s -fno-asynchronous-unwind-tables -Wl,--build-id=none \
- *		-Wl,-z,noseparate-code -Wl,--hash-style=sysv -o preload.png preload.c
+ * The library that the attack "ld-preload" uploads as a picture. When the loader maps it into a program it prints one
+ * line and lets the program go on.
  */
 static long put(long file, const char *text, unsigned long length)
 {
 	long done;
 
+#ifdef __x86_64__
 	__asm__ volatile("syscall" : "=a"(done) : "0"(1L), "D"(file), "S"(text), "d"(length) : "rcx", "r11", "memory");
+#else
+	__asm__ volatile("int $0x80" : "=a"(done) : "0"(4L), "b"(file), "c"(text), "d"(length) : "memory");
+#endif
 	return done;
 }
 

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Payloads that are machine code: made from their source for the guest's architecture."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from ccslab.errors import UserError
+from ccslab.labs.definition import Lab
+from ccslab.labs.step import HttpStep, Step, Upload
+from ccslab.process import need, run
+from ccslab.store import Store, hash_tree
+
+MAKE_TIMEOUT_S = 120.0
+
+
+def fitted(lab: Lab, store: Store) -> Lab:
+    """The lab with the content of every upload that is made for its architecture.
+
+    :raises UserError: an upload names what the lab's ``payloads/Makefile`` does not make.
+    :raises InfrastructureError: make or the compiler fails or is missing.
+    """
+
+    def steps(given: tuple[Step, ...]) -> tuple[Step, ...]:
+        return tuple(_filled(step, lab, store) for step in given)
+
+    return dataclasses.replace(
+        lab,
+        workload=steps(lab.workload),
+        forgotten=steps(lab.forgotten),
+        repair=steps(lab.repair),
+        attacks=tuple(dataclasses.replace(attack, steps=steps(attack.steps)) for attack in lab.attacks),
+    )
+
+
+def made(lab: Lab, store: Store) -> Path:
+    """The artifact folder of the lab's made payloads."""
+    make, compiler = need("make", "make"), need("gcc", "gcc-multilib")
+    _, version = run([compiler, "--version"], timeout_s=20)
+
+    def build(folder: Path) -> None:
+        argv: list[str | Path] = [make, "-s", "-C", lab.payloads, f"ARCH={lab.arch}", f"O={folder.resolve()}"]
+        run(argv, timeout_s=MAKE_TIMEOUT_S)
+
+    inputs = {"arch": lab.arch, "payloads": hash_tree(lab.payloads), "compiler": version.splitlines()[0]}
+    return store.get("payloads", inputs, build)
+
+
+def _filled(step: Step, lab: Lab, store: Store) -> Step:
+    if not isinstance(step, HttpStep) or step.upload is None or not step.upload.made:
+        return step
+    return dataclasses.replace(step, upload=_read(step.upload, made(lab, store), lab))
+
+
+def _read(upload: Upload, folder: Path, lab: Lab) -> Upload:
+    path = folder / upload.made
+    if not path.is_file():
+        raise UserError(
+            f"makes no {upload.made!r}",
+            where=lab.payloads / "Makefile",
+            mend="correct it, or the upload's made",
+        )
+    return dataclasses.replace(upload, content=path.read_bytes())
