@@ -14,8 +14,9 @@ import pexpect
 
 from ccslab.errors import InfrastructureError, UserError
 from ccslab.vm.cast import Cast
-from ccslab.vm.death import STAMP, Watch
+from ccslab.vm.death import Watch
 from ccslab.vm.feed import Feed, plain
+from ccslab.vm.splat import STAMP
 
 COLUMNS, ROWS = 132, 36
 LONGEST_COMMAND = 3000  # a serial line has no flow control and the tty's buffer holds 4,096 bytes
@@ -85,12 +86,15 @@ class Console:
     ) -> tuple[int, re.Match[str]]:
         """Wait for the first of some regular expressions; returns its index and the match.
 
+        Times are those of an ordinary guest; the watch's patience stretches them.
+
         :param silence_s: give up when the console says nothing for so long, though time is left.
         :raises GuestDied: the guest died in the middle of the wait, or was silent.
         :raises InfrastructureError: none of the patterns came in time.
         """
         wanted: list[Any] = [patterns] if isinstance(patterns, str) else list(patterns)
-        self.feed.begin_wait(silence_s)
+        timeout_s *= self.watch.patience
+        self.feed.begin_wait(silence_s and silence_s * self.watch.patience)
         try:
             index = self.feed.expect(wanted, timeout=timeout_s)
         except pexpect.TIMEOUT:
@@ -224,6 +228,6 @@ class Console:
         while True:  # if it had just ended by itself there is a second prompt
             self.feed.begin_wait(None)
             try:
-                self.feed.expect(rf"\x1b\]133;B;aid={self._nonce}\x07", timeout=1.0)
+                self.feed.expect(rf"\x1b\]133;B;aid={self._nonce}\x07", timeout=self.watch.patience)
             except pexpect.TIMEOUT:
                 return

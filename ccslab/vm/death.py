@@ -12,9 +12,9 @@ from functools import cache
 from pathlib import Path
 
 from ccslab.errors import InfrastructureError
+from ccslab.vm.splat import STAMP, Splats
 
 DEATHS = Path(__file__).with_name("deaths.txt")
-STAMP = r"\[ *\d+\.\d{6}\](?:\[ *[TC]\d+\])? "  # printk's time, and the caller with CONFIG_PRINTK_CALLER
 LAST_LINES = 60
 SHOWN_LINES = 6
 SETTLE_S = 0.3  # a dying kernel is listened to until it has been quiet for so long ...
@@ -46,10 +46,16 @@ class Watch:
     """The one place where a guest is declared dead; waits ask ``check``, others are called back.
 
     Thread-safe: the console's reader, QMP's loop and the thread that waits for QEMU's exit all report here.
+
+    :param patience: how many times longer than usual the guest may take for anything. Whoever waits for
+        the guest stretches its deadline by this, and by nothing else.
     """
 
-    def __init__(self, where: object = "") -> None:
+    def __init__(self, where: object = "", *, patience: float = 1.0) -> None:
         self.where = where
+        self.patience = patience
+        self.splats = Splats()
+        """What the kernel reports of its own mistakes: not a death, but not in order."""
         self.changed = threading.Condition()
         self.expected = False
         """Whether the guest is meant to end; an exit is no death then."""
@@ -63,6 +69,7 @@ class Watch:
         """A whole line came from the console."""
         self.last.append(text)
         self._heard = time.monotonic()
+        self.splats.line(text)
         if found := death_pattern().search(text):
             self.declare(f"the guest's kernel died: {re.sub('^' + STAMP, '', found.group()).strip()}")
 

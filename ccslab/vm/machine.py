@@ -51,6 +51,8 @@ class Machine:
     :param disks: further disks, from /dev/vdb on.
     :param checkpoint: start from this saved running guest instead of booting.
     :param hardware: overrides arch, cpus and memory_mib.
+    :param patience: how many times longer than usual this guest may take (a debug kernel's does); all
+        deadlines of its console, its SSH and its life are stretched by it.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Machine:
         disks: Sequence[Disk] = (),
         checkpoint: Path | None = None,
         hardware: Hardware | None = None,
+        patience: float = 1.0,
     ) -> None:
         for path in (kernel, image, initrd):
             if path is not None and not path.is_file():
@@ -81,7 +84,7 @@ class Machine:
         self.forwards = dict({"ssh": 22, "http": 80} if forwards is None else forwards)
         self.disks = tuple(disks)
         self.checkpoint = Checkpoint.read(checkpoint) if checkpoint else None
-        self.watch = Watch(folder / "console.log")
+        self.watch = Watch(folder / "console.log", patience=patience)
         self.keys = Keys(folder / "ssh")
         self._cleanup = contextlib.ExitStack()
         self._ports: dict[str, int] = {}
@@ -137,6 +140,11 @@ class Machine:
         self.console.login(timeout_s=timeout_s)
         self.install_key()
 
+    @property
+    def patience(self) -> float:
+        """How many times longer than usual the guest may take, for deadlines that are set inside of it."""
+        return self.watch.patience
+
     def alive(self) -> bool:
         """Whether QEMU runs and nothing has declared the guest dead."""
         return self.process.alive and not self.watch.reason
@@ -161,6 +169,7 @@ class Machine:
         :raises InfrastructureError: it did not within the time; it is killed then.
         """
         self.watch.expected = True
+        timeout_s *= self.watch.patience
         if self.process.wait(timeout_s) is None:
             self.stop()
             raise InfrastructureError(

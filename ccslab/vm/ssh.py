@@ -78,7 +78,7 @@ class Keys:
             "HostKeyAlgorithms": "ssh-ed25519",
             "Ciphers": "aes128-ctr",
             "GSSAPIAuthentication": "no",
-            "ConnectTimeout": 30,
+            "ConnectTimeout": int(CONNECT_TIMEOUT_S),
             "LogLevel": "ERROR",
             "ControlPath": self.control / "%C",
         }
@@ -128,12 +128,13 @@ class Ssh:
         return [f"--hosts=ssh://{ALIAS}", f"--ssh-config={self.keys.config}"]
 
     def run(self, command: str, *, check: bool = True, timeout_s: float = 60.0, stdin: str = "") -> Reply:
-        """Run a shell command in the guest as root.
+        """Run a shell command in the guest as root; the watch's patience stretches the time it may take.
 
         :param check: raise when the exit status is not 0.
         :raises GuestDied: the guest died meanwhile.
         :raises InfrastructureError: no connection, too late, or (``check``) failed.
         """
+        timeout_s *= self.watch.patience
         with self._translated(command):
             channel = self._channel(timeout_s)
             try:
@@ -166,7 +167,7 @@ class Ssh:
         """The open fabric connection, made now if there is none; waits for the guest's sshd."""
         with self._lock:
             if self._connection is None or not self._connection.is_connected:
-                self._connection = self._connect(CONNECT_TIMEOUT_S)
+                self._connection = self._connect(CONNECT_TIMEOUT_S * self.watch.patience)
             return self._connection
 
     def drop(self) -> None:
@@ -195,13 +196,13 @@ class Ssh:
                 user="root",
                 port=self.port,
                 config=config,
-                connect_timeout=30,
+                connect_timeout=int(30 * self.watch.patience),
                 connect_kwargs={
                     "pkey": key,
                     "allow_agent": False,
                     "look_for_keys": False,
-                    "banner_timeout": 60,
-                    "auth_timeout": 60,
+                    "banner_timeout": 60 * self.watch.patience,
+                    "auth_timeout": 60 * self.watch.patience,
                     "compress": False,
                 },
             )
@@ -252,7 +253,7 @@ class Ssh:
 
 def _converse(channel: Any, command: str, stdin: bytes, deadline: float) -> Reply:
     """Run a command on an open channel to its end, both outputs read as they come."""
-    channel.settimeout(10.0)
+    channel.settimeout(30.0)
     channel.exec_command(command)
     if stdin:
         channel.sendall(stdin)
