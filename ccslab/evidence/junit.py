@@ -51,10 +51,15 @@ def build(results: Results, folder: Path) -> ET.Element:
             root.append(suite)
     if not results.finished:
         suite = ET.SubElement(root, "testsuite", name=visible(f"{results.lab}.run"))
-        case = _case(suite, "the run comes to its end", 0.0)
-        _mark(case, "error", results.error or "the run ended before its last phase")
+        case = add_case(suite, "the run comes to its end", 0.0)
+        mark(case, "error", results.error or "the run ended before its last phase")
     for path in sorted((folder / TESTINFRA).glob("*.xml")):
         root.extend(_merged(path))
+    return count_all(root)
+
+
+def count_all(root: ET.Element) -> ET.Element:
+    """Give twins of one suite names of their own, and set counts and times that sum up; returns the root."""
     for suite in root:
         _number_twins(suite)
         _count(suite, [suite])
@@ -83,9 +88,9 @@ def _phase_suite(results: Results, phase: Phase) -> ET.Element:
     suite = ET.Element("testsuite", name=visible(f"{results.lab}.{phase}"))
     for check in results.checks:
         if check.phase is phase:
-            case = _case(suite, check.name, check.seconds)
+            case = add_case(suite, check.name, check.seconds)
             if not check.passed:
-                _mark(case, "failure", check.detail or f"{check.name}: did not hold")
+                mark(case, "failure", check.detail or f"{check.name}: did not hold")
     if phase is Phase.ATTACKED:
         for attack in results.attacks:
             _attack_case(suite, attack, results.finished)
@@ -93,26 +98,28 @@ def _phase_suite(results: Results, phase: Phase) -> ET.Element:
 
 
 def _attack_case(suite: ET.Element, attack: AttackResult, finished: bool) -> None:
-    case = _case(suite, attack.name, 0.0)
+    case = add_case(suite, attack.name, 0.0)
     if attack.passed:
         return
     reached = all(attack.outcomes.get(mode, wanted) is wanted for mode, wanted in WANTED.items())
     message = f"{attack.title}: {reason(attack)}"
     if reached and not finished:
         # Nothing went wrong with it so far; the run's own error is what makes the file red.
-        _mark(case, "skipped", message)
+        mark(case, "skipped", message)
         return
     records = [f"{mode}: {record}" for mode, some in attack.records.items() for record in some]
-    _mark(case, "failure", message, "\n".join(records or ["no audit records"]))
+    mark(case, "failure", message, "\n".join(records or ["no audit records"]))
 
 
-def _case(suite: ET.Element, name: str, seconds: float) -> ET.Element:
+def add_case(suite: ET.Element, name: str, seconds: float) -> ET.Element:
+    """A test case in a suite, passed so far."""
     return ET.SubElement(
         suite, "testcase", classname=suite.get("name", ""), name=one_line(name), time=f"{seconds:.3f}"
     )
 
 
-def _mark(case: ET.Element, kind: str, message: str, text: str = "") -> None:
+def mark(case: ET.Element, kind: str, message: str, text: str = "") -> None:
+    """Make a case a ``failure``, an ``error`` or ``skipped``."""
     ET.SubElement(case, kind, message=one_line(message)).text = visible(text or message)
 
 
@@ -124,29 +131,29 @@ def _merged(path: Path) -> Iterator[ET.Element]:
         suites = [suite for suite in root.iter("testsuite") if suite.find("testcase") is not None]
     except (ET.ParseError, OSError) as error:
         suite = ET.Element("testsuite", name=name)
-        _mark(_case(suite, "pytest leaves its report", 0.0), "error", f"{path.name} is malformed: {error}")
+        mark(add_case(suite, "pytest leaves its report", 0.0), "error", f"{path.name} is malformed: {error}")
         yield suite
         return
     if not suites:
         suite = ET.Element("testsuite", name=name)
-        _mark(_case(suite, "pytest runs tests", 0.0), "error", f"{path.name} holds no test")
+        mark(add_case(suite, "pytest runs tests", 0.0), "error", f"{path.name} holds no test")
         yield suite
     for found in suites:
         kept = {key: visible(value) for key, value in found.attrib.items() if key == "timestamp"}
         suite = ET.Element("testsuite", {"name": name, **kept})
         for given in found.findall("testcase"):
-            _add_case(suite, given)
+            _copy_case(suite, given)
         yield suite
 
 
-def _add_case(suite: ET.Element, given: ET.Element) -> None:
+def _copy_case(suite: ET.Element, given: ET.Element) -> None:
     """A case of pytest's; of several outcomes (failed, then an error in teardown) the first counts."""
-    case = _case(suite, given.get("name", ""), _seconds(given.get("time", "")))
+    case = add_case(suite, given.get("name", ""), _seconds(given.get("time", "")))
     case.set("classname", visible(given.get("classname", "") or suite.get("name", "")))
     marks = [child for child in given if child.tag in _BAD]
-    for mark in marks[:1]:
+    for first in marks[:1]:
         text = "\n".join(one.text or one.get("message") or one.tag for one in marks)
-        _mark(case, mark.tag, mark.get("message") or mark.get("type") or mark.tag, text)
+        mark(case, first.tag, first.get("message") or first.get("type") or first.tag, text)
 
 
 def _seconds(text: str) -> float:

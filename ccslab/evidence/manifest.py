@@ -12,7 +12,7 @@ import platform
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -22,7 +22,7 @@ from typing import Any
 from ccslab import process
 from ccslab.errors import InfrastructureError, UserError
 from ccslab.evidence.text import disk_errors, write_json
-from ccslab.store import hash_file, hash_tree
+from ccslab.store import hash_file, hash_tree, key_of
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
@@ -95,6 +95,25 @@ def gather(
         accel=accel,
         accel_why=accel_why,
     )
+
+
+def identity(inputs: Mapping[str, Any]) -> str:
+    """One word for a run's inputs: two runs with the same word ran the same thing.
+
+    An artifact counts as the very one that was used, not as one that was built from the same; the checkout
+    counts by what of it runs, not by its commit.
+
+    :raises UserError: an input is not named.
+    """
+    try:
+        return key_of(
+            {
+                **{name: inputs[name]["manifest_sha256"] for name in ("kernel", "image")},
+                **{name: inputs[name]["sha256"] for name in ("lab", "golden_policy", "harness")},
+            }
+        )
+    except (KeyError, TypeError) as error:
+        raise UserError(f"names no {error}", where=MANIFEST, mend="run the lab again") from error
 
 
 def write_manifest(manifest: Manifest, folder: Path) -> Path:

@@ -2,6 +2,7 @@
 """The folders that runs leave: made, linked as the latest, listed, removed.
 
 ``runs/<lab>-<arch>-<kernel>-<time>/`` is one run, ``runs/latest/<lab>`` the newest finished one of a lab.
+What is made of several runs (a matrix, a comparison) has such folders, too: ``runs/matrix/<lab>-<time>/``.
 The file ``.run`` in a folder says whose it is; the living run holds a flock on it, which the kernel frees
 with its process, so that a killed run is told from a running one, and a running one is never removed.
 """
@@ -52,6 +53,8 @@ class Run:
     arch: str
     kernel: str
     started: datetime
+    pid: int = 0
+    """The process that made it; 0 if its mark does not say."""
 
     @property
     def state(self) -> State:
@@ -78,16 +81,21 @@ class LivingRun:
         os.close(self._lock)
 
 
-def create(runs: Path, *, lab: str, arch: str, kernel: str, now: datetime | None = None) -> LivingRun:
+def create(
+    runs: Path, *, lab: str, arch: str = "", kernel: str = "", now: datetime | None = None
+) -> LivingRun:
     """Make the folder of a new run; another run of the same second gets another name (``-2``, ``-3`` ...).
 
     :param runs: the folder of all runs; made if missing.
+    :param arch: left out of the folder's name if empty, and so is ``kernel``: it is of several.
     :param now: when the run started; this instant if None.
     :raises InfrastructureError: the disk is full or the folder cannot be written.
     """
     started = (now or datetime.now(UTC)).astimezone(UTC)
-    stem = "-".join([_slug(lab), _slug(arch), _slug(kernel), f"{started:%Y%m%dT%H%M%SZ}"])
-    said = {"lab": lab, "arch": arch, "kernel": kernel, "started": started.isoformat()}
+    words = [_slug(word) for word in (lab, arch, kernel) if word]
+    stem = "-".join([*words, f"{started:%Y%m%dT%H%M%SZ}"])
+    pid = os.getpid()
+    said = {"lab": lab, "arch": arch, "kernel": kernel, "started": started.isoformat(), "pid": pid}
     with disk_errors(runs):
         runs.mkdir(parents=True, exist_ok=True)
         # Filled and locked under another name: a folder with a run's name is at no instant without its mark.
@@ -102,7 +110,22 @@ def create(runs: Path, *, lab: str, arch: str, kernel: str, now: datetime | None
             os.close(lock)
             shutil.rmtree(aside, ignore_errors=True)
             raise
-    return LivingRun(Run(folder, lab, arch, kernel, started), lock)
+    return LivingRun(Run(folder, lab, arch, kernel, started, pid), lock)
+
+
+def reopen(run: Run) -> LivingRun | None:
+    """Take over the folder of a run that is over, to go on in it; None if it still goes on.
+
+    :raises InfrastructureError: the folder cannot be read.
+    """
+    with disk_errors(run.folder):
+        lock = os.open(run.folder / MARK, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            return None
+    return LivingRun(run, lock)
 
 
 def _rename_free(aside: Path, runs: Path, stem: str) -> Path:
@@ -154,7 +177,7 @@ def listed(runs: Path, lab: str = "") -> list[Run]:
 
 
 def clean(runs: Path, *, keep: int, lab: str = "") -> list[Path]:
-    """Remove runs but the newest ``keep`` of each lab; returns the folders that went.
+    """Remove runs but the newest ``keep`` of each lab on each kernel; returns the folders that went.
 
     A running one stays; so does the one that ``latest`` points to, unless ``keep`` is 0.
 
@@ -165,11 +188,13 @@ def clean(runs: Path, *, keep: int, lab: str = "") -> list[Path]:
         raise UserError(f"keep must be 0 or more, not {keep}")
     removed: list[Path] = []
     with disk_errors(runs):
-        for name in sorted({run.lab for run in listed(runs, lab)}):
-            all_of_lab = listed(runs, name)
+        of_a_kind: dict[tuple[str, str, str], list[Run]] = {}
+        for run in listed(runs, lab):
+            of_a_kind.setdefault((run.lab, run.arch, run.kernel), []).append(run)
+        for (name, _, _), some in sorted(of_a_kind.items()):
             link = runs / LATEST / _slug(name)
             pointed = link.resolve() if keep and link.is_symlink() else None
-            for run in all_of_lab[: len(all_of_lab) - keep]:
+            for run in some[: max(0, len(some) - keep)]:
                 if run.folder.resolve() != pointed and _remove(run):
                     removed.append(run.folder)
         for link in (runs / LATEST).glob("*"):
@@ -212,7 +237,8 @@ def _read(folder: Path) -> Run | None:
     try:
         said = json.loads((folder / MARK).read_text())
         started = datetime.fromisoformat(said["started"])
-        return Run(folder, str(said["lab"]), str(said["arch"]), str(said["kernel"]), started)
+        pid = int(said.get("pid", 0))
+        return Run(folder, str(said["lab"]), str(said["arch"]), str(said["kernel"]), started, pid)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ccslab import progress
 from ccslab.errors import EXIT_PASSED, EXIT_VERDICT
-from ccslab.evidence.manifest import gather
+from ccslab.evidence.manifest import Manifest, gather
 from ccslab.evidence.recording import recording, told
 from ccslab.evidence.table import phase_line, show_results
 from ccslab.labs import payload, setup, tuning
@@ -30,15 +30,7 @@ def scenario(settings: Settings, name: str, *, update_golden: bool = False) -> i
     lab = payload.fitted(lab, settings.store)
     setup.tidy(settings)
     parts = setup.build(settings, lab.recipe)
-    manifest = gather(
-        root=settings.root,
-        lab=lab.folder,
-        golden=tuning.golden_folder(lab),
-        kernel=parts.kernel,
-        image=parts.image,
-        accel=parts.accel.name,
-        accel_why=parts.accel.why,
-    )
+    manifest = manifest_of(settings, lab, parts)
     results = Results(lab.name, settings.arch, settings.kernel, release=parts.release, accel=str(parts.accel))
     console = progress.console
     with recording(settings.runs, results, manifest) as run:
@@ -50,6 +42,22 @@ def scenario(settings: Settings, name: str, *, update_golden: bool = False) -> i
         finally:
             show_results(results, run.folder, time.monotonic() - started, console)
     return EXIT_PASSED if results.passed else EXIT_VERDICT
+
+
+def manifest_of(settings: Settings, lab: Lab, parts: setup.Parts) -> Manifest:
+    """The manifest of a run that starts now.
+
+    :raises LabError: as ``manifest.gather``.
+    """
+    return gather(
+        root=settings.root,
+        lab=lab.folder,
+        golden=tuning.golden_folder(lab),
+        kernel=parts.kernel,
+        image=parts.image,
+        accel=parts.accel.name,
+        accel_why=parts.accel.why,
+    )
 
 
 def _drive(

@@ -50,11 +50,11 @@ def show_results(results: Results, folder: Path, seconds: float, console: Consol
     """
     for table in (_phases(results), _attacks(results), _memory(results)):
         if table.row_count:
-            _show(table, console)
-    _show(_drift(results), console)
+            show(table, console)
+    show(_drift(results), console)
     failures = _failures(results)
     if failures.row_count:
-        _show(failures, console)
+        show(failures, console)
     console.print(last_line(results, folder, seconds))
 
 
@@ -72,7 +72,7 @@ def show_runs(runs: list[Run], console: Console, *, verdicts: dict[str, str], la
     :param verdicts: folder name -> verdict, of the finished ones.
     :param lacks: folder name -> how many things of a finished run it lacks.
     """
-    table = _table("Runs")
+    table = plain_table("Runs")
     table.add_column("run", overflow="fold")
     table.add_column("state", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
@@ -85,7 +85,7 @@ def show_runs(runs: list[Run], console: Console, *, verdicts: dict[str, str], la
             Text(shown_path(run.folder)), Text(f"{state}{note}"), Text(verdict, STYLES.get(verdict, ""))
         )
     if runs:
-        _show(table, console)
+        show(table, console)
     else:
         console.print("no runs yet; start one: ./inv lab.scenario apache-cgi")
 
@@ -114,19 +114,25 @@ def shown_path(path: Path) -> str:
     return str(path) if shown.startswith("..") else shown
 
 
-def _table(title: str) -> Table:
+def plain_table(title: str = "") -> Table:
+    """An empty table in the harness's manner."""
     return Table(
-        title=Text(title, "bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1)
+        title=Text(title, "bold") if title else None,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1),
     )
 
 
-def _show(item: Table | Text, console: Console) -> None:
+def show(item: Table | Text, console: Console) -> None:
+    """Print what is laid out to the console's width."""
     # The harness's console wraps softly, right for a path to be copied, not for what is laid out to a width.
     console.print(item, soft_wrap=False)
 
 
 def _phases(results: Results) -> Table:
-    table = _table("Phases")
+    table = plain_table("Phases")
     table.add_column("phase", no_wrap=True)
     for name in ("seconds", "requests", "violations"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -142,7 +148,7 @@ def _phases(results: Results) -> Table:
 
 def _attacks(results: Results) -> Table:
     met = sum(attack.passed for attack in results.attacks)
-    table = _table(f"Attacks: {met} of {len(results.attacks)} met their fate")
+    table = plain_table(f"Attacks: {met} of {len(results.attacks)} met their fate")
     table.add_column("attack", ratio=1, overflow="fold")
     for mode in WANTED:
         table.add_column(mode.value, no_wrap=True)
@@ -163,7 +169,7 @@ def _outcome(attack: AttackResult, mode: Phase) -> Text:
 
 
 def _memory(results: Results) -> Table:
-    table = _table("Policy memory")
+    table = plain_table("Policy memory")
     table.add_column("stage")
     table.add_column("memory", justify="right", no_wrap=True)
     table.add_column("bytes", justify="right", no_wrap=True)
@@ -187,7 +193,7 @@ def _drift(results: Results) -> Text:
 
 
 def _failures(results: Results) -> Table:
-    table = _table("What failed")
+    table = plain_table("What failed")
     table.add_column("phase", no_wrap=True, style=STYLES["failed"])
     table.add_column("check", ratio=2, overflow="fold")
     table.add_column("detail", ratio=3, overflow="fold")
