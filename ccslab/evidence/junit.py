@@ -45,7 +45,7 @@ def build(results: Results, folder: Path) -> ET.Element:
     root = ET.Element("testsuites", name=visible(f"ccs-lab {results.lab}"))
     spent = {phase.name: phase.seconds for phase in results.phases}
     for phase in Phase:
-        suite = _phase_suite(results, phase)
+        suite = _phase_suite(results, phase, folder)
         if phase in spent or len(suite):
             suite.set("time", f"{spent.get(phase, 0.0):.3f}")
             root.append(suite)
@@ -84,17 +84,26 @@ def reason(attack: AttackResult) -> str:
     return "; ".join(wrong)
 
 
-def _phase_suite(results: Results, phase: Phase) -> ET.Element:
+def _phase_suite(results: Results, phase: Phase, folder: Path) -> ET.Element:
     suite = ET.Element("testsuite", name=visible(f"{results.lab}.{phase}"))
     for check in results.checks:
         if check.phase is phase:
             case = add_case(suite, check.name, check.seconds)
             if not check.passed:
-                mark(case, "failure", check.detail or f"{check.name}: did not hold")
+                message = check.detail or f"{check.name}: did not hold"
+                mark(case, "failure", message, _evidence(folder, check.evidence))
     if phase is Phase.ATTACKED:
         for attack in results.attacks:
             _attack_case(suite, attack, results.finished)
     return suite
+
+
+def _evidence(folder: Path, name: str) -> str:
+    """What the run kept of a failure, to be read where the failure is."""
+    try:
+        return (folder / name).read_text(errors="replace") if name else ""
+    except OSError as error:
+        return f"{name}: {error.strerror}"
 
 
 def _attack_case(suite: ET.Element, attack: AttackResult, finished: bool) -> None:

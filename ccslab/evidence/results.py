@@ -60,6 +60,7 @@ def to_document(results: Results) -> dict[str, Any]:
                 "passed": check.passed,
                 "detail": check.detail,
                 "seconds": check.seconds,
+                "evidence": check.evidence,
             }
             for check in results.checks
         ],
@@ -137,6 +138,8 @@ def from_document(document: Any, where: str = RESULTS) -> Results:
                 passed=entry.get("passed", bool),
                 detail=entry.get("detail", str),
                 seconds=entry.number("seconds"),
+                # Runs of earlier days have no such key.
+                evidence=entry.get("evidence", str) if "evidence" in entry.data else "",
             )
             for entry in top.entries("checks")
         ],

@@ -11,6 +11,7 @@ from ccslab.errors import EXIT_PASSED, EXIT_VERDICT
 from ccslab.evidence.manifest import Manifest, gather
 from ccslab.evidence.recording import recording, told
 from ccslab.evidence.table import phase_line, show_results
+from ccslab.kernel import catalog
 from ccslab.labs import payload, setup, tuning
 from ccslab.labs.definition import Lab, find
 from ccslab.labs.engine import Engine
@@ -31,7 +32,8 @@ def scenario(settings: Settings, name: str, *, update_golden: bool = False) -> i
     setup.tidy(settings)
     parts = setup.build(settings, lab.recipe)
     manifest = manifest_of(settings, lab, parts)
-    results = Results(lab.name, settings.arch, settings.kernel, release=parts.release, accel=str(parts.accel))
+    kernel = catalog.find(settings).name
+    results = Results(lab.name, settings.arch, kernel, release=parts.release, accel=str(parts.accel))
     console = progress.console
     with recording(settings.runs, results, manifest) as run:
         try:
@@ -80,3 +82,4 @@ def _drive(
             machine.login()
         engine.run()
         machine.shutdown()
+        engine.witness.hear(results.phases[-1].name)  # what the kernel said while it went down

@@ -32,10 +32,14 @@ class Exchange:
 
 
 class Client:
-    """An HTTP client to one forwarded port of the guest."""
+    """An HTTP client to one forwarded port of the guest.
 
-    def __init__(self, port: int) -> None:
+    :param patience: how many times longer than usual an answer may take.
+    """
+
+    def __init__(self, port: int, *, patience: float = 1.0) -> None:
         self.port = port
+        self.timeout_s = HTTP_TIMEOUT_S * patience
 
     def send(self, step: HttpStep) -> Exchange:
         """Send one request on a connection of its own.
@@ -43,7 +47,7 @@ class Client:
         :raises InfrastructureError: no answer at all (a refusal by policy is an answer).
         """
         body, headers = _encode(step)
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=HTTP_TIMEOUT_S)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout_s)
         try:
             connection.request(step.method, step.path, body=body, headers={"Host": "server", **headers})
             response = connection.getresponse()

@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ccslab.errors import LabError
 from ccslab.labs import attacking, tuning
 from ccslab.labs.client import Exchange
 from ccslab.labs.definition import Lab
 from ccslab.labs.guest import ENFORCING, LEARNING, PERMISSIVE, Guest, appears
 from ccslab.labs.inspection import inspect
 from ccslab.labs.results import WANTED, AttackResult, Check, Phase, PhaseResult, Results
+from ccslab.labs.splats import Witness
 from ccslab.labs.step import HttpStep, Step
 from ccslab.policy.audit import Record
 from ccslab.policy.domain import DomainPolicy
@@ -47,6 +49,7 @@ class Engine:
         self.update_golden = update_golden
         self.baseline: dict[str, Exchange] = {}
         self.pids: dict[str, str] = {}
+        self.witness = Witness(guest, folder, results.checks.append)
         self.attacks = {attack.name: AttackResult(attack.name, attack.title) for attack in self.lab.attacks}
         results.attacks = list(self.attacks.values())
 
@@ -77,9 +80,12 @@ class Engine:
         started = time.monotonic()
         try:
             yield result
+            self.witness.hear(name)
         except BaseException as error:
             # Told to the observer below, who must not call this phase passed.
             self.results.error = str(error) or type(error).__name__
+            with contextlib.suppress(LabError):  # the first error is the one to be told
+                self.witness.hear(name)
             raise
         finally:
             result.seconds = round(time.monotonic() - started, 1)
@@ -181,7 +187,7 @@ class Engine:
         self.guest.typed("pkill -HUP -x cron")
         wanted = denied[0].request if denied else "(nothing was denied)"
         status, _ = self.guest.root(
-            f"timeout {MAIL_TIMEOUT_S:.0f} {appears(wanted, self.lab.mailbox)}",
+            f"timeout {MAIL_TIMEOUT_S * self.guest.patience:.0f} {appears(wanted, self.lab.mailbox)}",
             check=False,
             timeout_s=MAIL_TIMEOUT_S + 10,
         )
@@ -206,6 +212,7 @@ class Engine:
         wanted = [step.status for step in steps]
         self.check(result, "added live, it works", granted == wanted, f"{granted}, expected {wanted}")
         self.same_pids(result)
+        self.witness.examine(result.name)
         (self.folder / "audit.log").write_text(self.guest.root("cat /var/log/tomoyo/reject_*.log")[1])
 
     # What phases are made of

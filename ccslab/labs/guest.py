@@ -41,7 +41,9 @@ class Guest:
     def __init__(self, machine: Machine, lab: Lab) -> None:
         self.machine = machine
         self.lab = lab
-        self.client = Client(machine.port("http"))
+        self.patience = machine.patience
+        """How many times longer than usual what happens inside the guest may take."""
+        self.client = Client(machine.port("http"), patience=machine.patience)
         self._marks = 0
         self._interface = ""
         self._by_console = False
@@ -125,7 +127,7 @@ class Guest:
 
         The collector is a kernel thread that tells nobody when it is done: asked until two answers agree.
         """
-        deadline = time.monotonic() + SETTLE_TIMEOUT_S
+        deadline = time.monotonic() + SETTLE_TIMEOUT_S * self.patience
         before = -1
         while time.monotonic() < deadline:
             now = self.stat().memory["policy"].used_bytes
@@ -162,14 +164,15 @@ class Guest:
         with self.machine.console.unrecorded():
             self.typed(f": > {name}; rm {name}")
         wait = appears(name, LOGS)
+        limit_s = MARK_TIMEOUT_S * self.patience
         status, said = self.root(
-            f"timeout {MARK_TIMEOUT_S:.0f} {wait}; {self._chosen_records(name)}",
+            f"timeout {limit_s:.0f} {wait}; {self._chosen_records(name)}",
             check=False,
             timeout_s=MARK_TIMEOUT_S + 10,
         )
         if name not in said:
             raise InfrastructureError(
-                f"ccs-auditd did not write a record within {MARK_TIMEOUT_S:.0f} s (status {status})",
+                f"ccs-auditd did not write a record within {limit_s:.0f} s (status {status})",
                 where=LOGS,
                 mend="look at ccs-auditd.service in the guest",
             )
@@ -212,15 +215,16 @@ class Guest:
             status, said = self.root(step.command, check=False)
         else:
             # Events inside the guest (a mail, a file) have no common signal: asked for five times a second.
+            limit_s = step.within_s * self.patience
             loop = f"until {{ {step.command}\n}} >/tmp/.ccs-lab-step 2>&1; do sleep 0.2; done"
             status, _ = self.root(
-                f"timeout {step.within_s:.0f} sh -c {shlex.quote(loop)}",
+                f"timeout {limit_s:.0f} sh -c {shlex.quote(loop)}",
                 check=False,
                 timeout_s=step.within_s + 15,
             )
             _, said = self.root("cat /tmp/.ccs-lab-step", check=False)
         if status != 0:
-            late = f" within {step.within_s:.0f} s" if step.within_s is not None else ""
+            late = f" within {step.within_s * self.patience:.0f} s" if step.within_s is not None else ""
             raise InfrastructureError(
                 f"step did not succeed{late}: {' | '.join(said.splitlines()[-3:])}", where=step.name
             )

@@ -34,7 +34,7 @@ def inspect(engine: Engine, result: PhaseResult) -> None:
             *engine.guest.machine.ssh.testinfra, f"--junitxml={junit}",
             "-o", f"junit_suite_name={result.name}", "--rootdir", engine.lab.folder, tests,
         ],
-        timeout_s=PYTEST_TIMEOUT_S,
+        timeout_s=PYTEST_TIMEOUT_S * engine.guest.patience,
         cwd=engine.lab.folder,
         # The plugin is ours, and the harness is not installed: it runs from its checkout.
         env={"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))},

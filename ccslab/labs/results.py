@@ -55,6 +55,8 @@ class Check:
     passed: bool
     detail: str = ""
     seconds: float = 0.0
+    evidence: str = ""
+    """The file of the run's folder that shows the whole of it, if one does."""
 
 
 @dataclass

@@ -14,6 +14,7 @@ from ccslab.errors import InfrastructureError
 from ccslab.kernel import catalog
 from ccslab.kernel import command as kernel
 from ccslab.labs.definition import Lab
+from ccslab.labs.splats import is_debug
 from ccslab.process import need, run
 from ccslab.rootfs import build as rootfs
 from ccslab.settings import Settings
@@ -24,6 +25,11 @@ from ccslab.vm.qemu import Disk
 
 # A kernel without our series would run Debian's loader; the policy and its checks are to be the same.
 STOCK_LOADER = "TOMOYO_loader=/sbin/ccs-init"
+# KASAN's shadow is an eighth of the memory, and what it keeps of freed objects another share; KASAN, lockdep
+# and the rest together make an emulated guest several times slower.
+DEBUG_MEMORY_MIB = 2048
+DEBUG_PATIENCE = 6.0
+DEBUG_APPEND = ("systemd.default_timeout_start_sec=600",)
 DISK_UUID = "7f0c6a52-4f0b-4c9e-9d6b-2008ccab0002"
 
 
@@ -41,6 +47,11 @@ class Parts:
         return str(self.kernel_manifest["release"])
 
     @property
+    def debug(self) -> bool:
+        """Whether the kernel is one that looks for its own mistakes."""
+        return is_debug(self.kernel)
+
+    @property
     def kernel_manifest(self) -> dict[str, Any]:
         """The kernel artifact's manifest."""
         found: dict[str, Any] = json.loads((self.kernel / "manifest.json").read_text())
@@ -53,7 +64,7 @@ def build(settings: Settings, recipe: str, *, update: bool = False) -> Parts:
     :raises LabError: as their stages say.
     """
     # A name that is wrong is said before anything is waited for.
-    catalog.find(settings.kernel, settings.arch, settings.root)
+    catalog.find(settings)
     rootfs.load_recipe(recipe, settings.root)
     chosen = accel.choose(settings.accel, settings.store)
     if settings.accel == "auto":
@@ -89,9 +100,13 @@ def machine(
         folder,
         arch=settings.arch,
         cpus=lab.cpus,
-        memory_mib=lab.memory_mib,
+        memory_mib=max(lab.memory_mib, DEBUG_MEMORY_MIB if parts.debug else 0),
         accel=parts.accel,
-        append=() if parts.kernel_manifest["patches"] else (STOCK_LOADER,),
+        append=(
+            *(() if parts.kernel_manifest["patches"] else (STOCK_LOADER,)),
+            *(DEBUG_APPEND if parts.debug else ()),
+        ),
+        patience=DEBUG_PATIENCE if parts.debug else 1.0,
         disks=_disks(lab, settings.store),
         checkpoint=booted,
     )
