@@ -120,6 +120,17 @@ def test_no_time_in_it_is_younger_than_the_recipe_says(artifact: Path, recipe: R
         assert max(times) <= recipe.source_date_epoch
 
 
+def test_an_image_of_i386_has_programs_of_i386(artifact: Path, recipe: Recipe, tmp_path: Path) -> None:
+    """Debian's and ours, and the same of them."""
+    other = build.build(recipe, arch="i386", store=Store(), root=ROOT)
+    for path in ("/usr/sbin/apache2", "/usr/sbin/ccs-init", "/usr/local/sbin/mediactl"):
+        for image, elf_class in ((artifact, 2), (other, 1)):
+            debugfs(image, f"dump {path} {tmp_path}/program")
+            assert (tmp_path / "program").read_bytes()[:5] == b"\x7fELF" + bytes([elf_class]), path
+    one, another = (json.loads((image / build.MANIFEST).read_text()) for image in (artifact, other))
+    assert set(one["packages"]) == set(another["packages"])
+
+
 def test_an_enclosure_is_not_seen_outside(tmp_path: Path) -> None:
     """What a step mounts, its owners and its host name end with it."""
     script, tree = tmp_path / "step.sh", tmp_path / "tree"
