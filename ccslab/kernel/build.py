@@ -149,18 +149,18 @@ class _Build:
         requests = kconfig.merge(self.spec.fragments)
         self.objects.mkdir(parents=True, exist_ok=True)
         final = self.objects / ".config"
-        before = final.read_text() if final.is_file() else ""
-        trial = self.objects / ".config.trial"
-        use = {"KCONFIG_CONFIG": str(trial)}
+        before = (final.read_text(), final.stat()) if final.is_file() else ("", None)
+        # In .config itself: tinyconfig of 5.10 and 6.1 merges into that, whatever KCONFIG_CONFIG says.
         with progress.step(f"Configuring kernel {self.spec.name}"):
-            self.make("tinyconfig", timeout_s=CONFIG_TIMEOUT_S, env=use)
-            with trial.open("a") as stream:
+            self.make("tinyconfig", timeout_s=CONFIG_TIMEOUT_S)
+            with final.open("a") as stream:
                 stream.writelines(f"{request.line()}\n" for request in requests.values())
-            self.make("olddefconfig", timeout_s=CONFIG_TIMEOUT_S, env=use)
-        granted = trial.read_text()
+            self.make("olddefconfig", timeout_s=CONFIG_TIMEOUT_S)
+        granted = final.read_text()
         kconfig.check(requests, kconfig.parse_config(granted), self.tree)
-        if granted != before:
-            trial.replace(final)
+        text, status = before
+        if granted == text and status:
+            os.utime(final, ns=(status.st_atime_ns, status.st_mtime_ns))
         return final
 
     def compile(self) -> int:
