@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -14,8 +15,19 @@ from ccslab.errors import InfrastructureError, LabError
 from ccslab.evidence.text import one_line
 from ccslab.settings import Settings
 
-KERNEL = {"kernel": "which kernel: 6.12, stock-6.12", "arch": "x86_64 (i386 is not tested yet)"}
-VM = {**KERNEL, "accel": "auto, kvm or tcg"}
+# What decides which kernel it is; most tasks take these.
+KERNEL: dict[str, tuple[Any, str]] = {
+    "kernel": ("", "which one (kernel.list shows them), several with commas, or all"),
+    "arch": ("", "x86_64, i386 or all"),
+    "tree": ("", "your kernel source instead: a folder, or an archive with --sha256"),
+    "sha256": ("", "what the archive's hash must be"),
+    "patchset": ("", "none, ccs, or yours: a folder, archive or manifest (docs/patchsets.md)"),
+    "fragment": ((), "a further kconfig fragment; may be repeated"),
+    "debug": (False, "build in KASAN, lockdep and other checks of the kernel's own"),
+}
+ARCH = {"arch": KERNEL["arch"]}
+ACCEL = {"accel": ("", "auto, kvm or tcg")}
+JOBS = {"jobs": ("", "parallel compilers (default: one a core)")}
 
 
 def lab_task(*args: Any, **options: Any) -> Any:
@@ -49,74 +61,124 @@ def choose(c: Context, **flags: object) -> Settings:
     return settings_of.read(c.config.get("lab", {}), **flags)
 
 
+def settings_task(
+    flags: dict[str, tuple[Any, str]],
+    *,
+    each: bool = False,
+    help: dict[str, str] | None = None,
+    **options: Any,
+) -> Any:
+    """A task that takes these flags too; its body gets the settings they give instead.
+
+    :param flags: name -> (default, help text).
+    :param each: call the body for every kernel and architecture that the flags name.
+    """
+
+    def wrap(body: Callable[..., Any]) -> Any:
+        @functools.wraps(body)
+        def run(c: Context, **given: Any) -> Any:
+            settings = choose(c, **{name: given.pop(name) for name in flags})
+            if not each:
+                return body(settings, **given)
+            from ccslab.kernel import catalog
+
+            for one in catalog.expand(settings):
+                body(one, **given)
+            return None
+
+        mine = list(inspect.signature(body).parameters.values())[1:]
+        more = [
+            inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)
+            for name, (default, _) in flags.items()
+        ]
+        context = inspect.Parameter("c", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        run.__signature__ = inspect.Signature([context, *mine, *more])  # type: ignore[attr-defined]
+        told = {**{name: text for name, (_, text) in flags.items()}, **(help or {})}
+        several = [name for name, (default, _) in flags.items() if default == ()]
+        return lab_task(help=told, iterable=several, **{"positional": [], **options})(run)
+
+    return wrap
+
+
 # --- kernel -------------------------------------------------------------------------------------------
 
 
-@lab_task(help={**KERNEL, "update": "ask the mirror for a newer version"})
-def kernel_fetch(c, kernel="", arch="", update=False):
-    """Fetch the kernel's tree from Debian, verified."""
+@lab_task()
+def kernel_list(c):
+    """The kernels there are: their trees, series, and what is built."""
     from ccslab.kernel import command
 
-    command.fetch(choose(c, kernel=kernel, arch=arch), update=update)
+    command.show(choose(c))
 
 
-@lab_task(help=KERNEL)
-def kernel_patch(c, kernel="", arch=""):
-    """Apply the series, without fuzz, to a work tree."""
+@settings_task(KERNEL, each=True, help={"update": "ask the mirror for a newer version"})
+def kernel_fetch(settings, update=False):
+    """Fetch the kernel's tree, verified."""
     from ccslab.kernel import command
 
-    command.patch(choose(c, kernel=kernel, arch=arch))
+    command.fetch(settings, update=update)
 
 
-@lab_task(help=KERNEL)
-def kernel_config(c, kernel="", arch=""):
+@settings_task(KERNEL, each=True)
+def kernel_patch(settings):
+    """Apply the patchset, without fuzz, to a work tree."""
+    from ccslab.kernel import command
+
+    command.patch(settings)
+
+
+@settings_task(KERNEL, each=True)
+def kernel_config(settings):
     """Configure the kernel: tinyconfig and our fragments."""
     from ccslab.kernel import command
 
-    command.configure(choose(c, kernel=kernel, arch=arch))
+    command.configure(settings)
 
 
-@lab_task(help={**KERNEL, "jobs": "parallel compilers (default: one a core)"})
-def kernel_build(c, kernel="", arch="", jobs=""):
+@settings_task({**KERNEL, **JOBS}, each=True)
+def kernel_build(settings):
     """Build the kernel, if its inputs changed."""
     from ccslab.kernel import command
 
-    command.build(choose(c, kernel=kernel, arch=arch, jobs=jobs))
+    command.build(settings)
 
 
 # --- rootfs -------------------------------------------------------------------------------------------
 
-RECIPE = {"recipe": "which recipe of rootfs/recipes", "arch": KERNEL["arch"]}
 
-
-@lab_task(help={**RECIPE, "update": "install today's package versions"})
-def rootfs_build(c, recipe="webserver", arch="", update=False):
+@settings_task(
+    ARCH,
+    each=True,
+    help={"recipe": "which recipe of rootfs/recipes", "update": "install today's package versions"},
+)
+def rootfs_build(settings, recipe="webserver", update=False):
     """Build a root filesystem's image, if its inputs changed."""
     from ccslab.labs import setup
 
-    setup.build_image(choose(c, arch=arch), recipe, update=update)
+    setup.build_image(settings, recipe, update=update)
 
 
 # --- lab ----------------------------------------------------------------------------------------------
 
 
-@lab_task(help={**VM, "jobs": "parallel compilers (default: one a core)"})
-def lab_build(c, kernel="", arch="", accel="", jobs=""):
+@settings_task({**KERNEL, **ACCEL, **JOBS}, each=True)
+def lab_build(settings):
     """Build what the labs need: kernel and root filesystem."""
     from ccslab.labs import setup
 
-    setup.build(choose(c, kernel=kernel, arch=arch, accel=accel, jobs=jobs), "webserver")
+    setup.build(settings, "webserver")
 
 
-@lab_task(
+@settings_task(
+    {**KERNEL, **ACCEL, **JOBS},
     positional=["name"],
-    help={**VM, "name": "which lab (lab.list shows them)", "golden": "make this run's policy the golden one"},
+    help={"name": "which lab (lab.list shows them)", "golden": "make this run's policy the golden one"},
 )
-def lab_scenario(c, name, kernel="", arch="", accel="", golden=False):
+def lab_scenario(settings, name, golden=False):
     """Run a lab from learning to enforcing, attack it, keep the evidence."""
     from ccslab.evidence.scenario import scenario
 
-    return scenario(choose(c, kernel=kernel, arch=arch, accel=accel), name, update_golden=golden)
+    return scenario(settings, name, update_golden=golden)
 
 
 @lab_task()
@@ -162,12 +224,15 @@ def lab_doctor(c):
 # --- vm -----------------------------------------------------------------------------------------------
 
 
-@lab_task(help={**VM, "lab": "whose machine", "cold": "see the whole boot, not a booted guest's checkpoint"})
-def vm_boot(c, lab="apache-cgi", kernel="", arch="", accel="", cold=False):
+@settings_task(
+    {**KERNEL, **ACCEL},
+    help={"lab": "whose machine", "cold": "see the whole boot, not a booted guest's checkpoint"},
+)
+def vm_boot(settings, lab="apache-cgi", cold=False):
     """A lab's machine on your terminal; Ctrl-] leaves."""
     from ccslab.labs import visiting
 
-    visiting.boot(choose(c, kernel=kernel, arch=arch, accel=accel), lab, cold=cold)
+    visiting.boot(settings, lab, cold=cold)
 
 
 @lab_task(help={"lab": "whose machine", "command": "run this instead of a login shell"})
@@ -252,7 +317,9 @@ for name, tasks in {
         clean=lab_clean,
         doctor=lab_doctor,
     ),
-    "kernel": namespace(fetch=kernel_fetch, patch=kernel_patch, config=kernel_config, build=kernel_build),
+    "kernel": namespace(
+        list=kernel_list, fetch=kernel_fetch, patch=kernel_patch, config=kernel_config, build=kernel_build
+    ),
     "rootfs": namespace(build=rootfs_build),
     "vm": namespace(boot=vm_boot, ssh=vm_ssh),
     "policy": namespace(check=policy_check, diff=policy_diff, convert=policy_convert),

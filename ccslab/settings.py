@@ -11,6 +11,7 @@ from typing import Any
 from ccslab.errors import UserError
 from ccslab.store import Store
 
+ALL = "all"
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -20,6 +21,16 @@ class Settings:
 
     arch: str = "x86_64"
     kernel: str = "6.12"
+    """A name of the catalogue; "" for whatever version the user's tree is."""
+    tree: str = ""
+    """A kernel's source of the user's, a folder or an archive, instead of the catalogue's."""
+    sha256: str = ""
+    """What the archive's hash must be."""
+    patchset: str = ""
+    """``none``, ``ccs`` or a path; "" for what the kernel's name says."""
+    fragment: tuple[str, ...] = ()
+    """Further kconfig fragments, files of the user's."""
+    debug: bool = False
     accel: str = "auto"
     jobs: int = 0
     cache: str = ""
@@ -29,6 +40,15 @@ class Settings:
     def store(self) -> Store:
         """The artifacts' store."""
         return Store(Path(self.cache).expanduser().absolute() if self.cache else None)
+
+    def flags(self) -> list[str]:
+        """The flags of a task that give these settings, for another process of the harness."""
+        words = []
+        for name in ("arch", "kernel", "tree", "sha256", "patchset", "accel"):
+            if value := getattr(self, name):
+                words += [f"--{name}", value]
+        words += [word for one in self.fragment for word in ("--fragment", one)]
+        return [*words, "--jobs", str(self.jobs), *(["--debug"] if self.debug else [])]
 
     @property
     def runs(self) -> Path:
@@ -52,11 +72,24 @@ def read(config: Mapping[str, Any], **flags: object) -> Settings:
         name: value
         for given in (config, flags)
         for name, value in given.items()
-        if value is not None and value != ""
+        if value is not None and value not in ("", [], ())
     }
-    jobs = whole_number("jobs", chosen.get("jobs", 0))
-    text = {name: str(value) for name, value in chosen.items() if name != "jobs"}
-    return Settings(jobs=jobs, **text)  # type: ignore[arg-type]
+    if chosen.get("tree") and not flags.get("kernel"):
+        chosen["kernel"] = ""  # the default is no wish, and the tree says its version
+    jobs = whole_number("jobs", chosen.pop("jobs", 0))
+    debug = _truth("debug", chosen.pop("debug", False))
+    fragment = chosen.pop("fragment", ())
+    fragments = (fragment,) if isinstance(fragment, str) else fragment
+    if not isinstance(fragments, list | tuple) or not all(isinstance(one, str) for one in fragments):
+        raise UserError(f"fragment must be a file name or a list of them, not {fragment!r}")
+    text = {name: str(value) for name, value in chosen.items()}
+    return Settings(jobs=jobs, debug=debug, fragment=tuple(fragments), **text)  # type: ignore[arg-type]
+
+
+def _truth(name: str, given: object) -> bool:
+    if given in (True, False):
+        return bool(given)
+    raise UserError(f"{name} must be true or false, not {given!r}")
 
 
 def whole_number(name: str, given: object) -> int:

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from ccslab import progress
 from ccslab.errors import InfrastructureError, LabError
 from ccslab.kernel import kconfig
 from ccslab.kernel.series import Series
-from ccslab.kernel.source import Source, Tree
+from ccslab.kernel.source import Tree
 from ccslab.kernel.tree import follow
 from ccslab.process import need, run
 from ccslab.store import Store, hash_file
@@ -32,27 +32,30 @@ MAKE_ARCH = {"x86_64": "x86_64", "i386": "i386"}
 
 @dataclass(frozen=True)
 class KernelSpec:
-    """What a kernel is made of."""
+    """What a kernel is made of, but its tree."""
 
     name: str
-    """As the user calls it: ``6.12``, ``stock-6.12``."""
+    """As the user calls it: ``6.12``, ``stock-6.12``, ``6.12-debug``."""
     arch: str
-    source: Source
+    patchset: Mapping[str, str]
+    """Of the patchset: its name, loader, loader_parameter and interface."""
     series: Series
     fragments: tuple[Path, ...]
+    debug: bool = False
 
     @property
     def local_version(self) -> str:
         """What ``uname -r`` gets appended."""
-        return "-ccs" if self.series.patches else "-stock"
+        return f"-{self.patchset['name']}{'-debug' if self.debug else ''}"
 
     def inputs(self, tree: Tree) -> dict[str, Any]:
         """All that decides what comes out, for the artifact's key."""
         return {
             "arch": self.arch,
-            "source": {"package": tree.package, "version": tree.version, "sha256": tree.sha256},
-            "patches": self.series.identity(),
-            "fragments": [{"name": path.name, "sha256": hash_file(path)} for path in self.fragments],
+            "source": dict(tree.identity),
+            **self.series.identity(),
+            "patchset": dict(self.patchset),
+            "config": {name: one.value for name, one in kconfig.merge(self.fragments).items()},
             "toolchain": toolchain(),
             "localversion": self.local_version,
         }
@@ -102,11 +105,10 @@ class _Build:
 
     def __init__(self, spec: KernelSpec, tree: Tree, store: Store, jobs: int) -> None:
         self.spec = spec
-        self.pristine = tree.folder
         self.source = tree
         self.store = store
         self.jobs = jobs or len(os.sched_getaffinity(0))
-        folder = store.work("kernel", f"{spec.name}-{tree.sha256[:12]}")
+        folder = store.work("kernel", f"{spec.name}-{tree.place}")
         self.tree = folder / "tree"
         self.objects = folder / f"obj-{spec.arch}"
         self.log = folder / f"build-{spec.arch}.log"
@@ -133,7 +135,11 @@ class _Build:
         manifest = {
             "name": self.spec.name,
             "release": release,
+            "version": self.source.version,
+            "source_label": self.source.label,
+            "debug": self.spec.debug,
             **inputs,
+            "fragments": [path.name for path in self.spec.fragments],
             "bzImage_sha256": hash_file(folder / "bzImage"),
             "objects_built": objects,
             "seconds": round(time.monotonic() - started, 1),
@@ -142,7 +148,7 @@ class _Build:
 
     def patch(self) -> list[str]:
         """Bring the work tree to the series."""
-        return follow(self.spec.series, self.pristine, self.tree)
+        return follow(self.spec.series, self.source, self.tree)
 
     def configure(self) -> Path:
         """tinyconfig + fragments -> .config; an unchanged one is left alone, and so are the objects."""

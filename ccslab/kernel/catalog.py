@@ -1,57 +1,187 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The kernels a user can name, read from ``kernel-patches/kernels.toml``."""
+"""From what a user says (``--kernel``, ``--tree``, ``--patchset`` ...) to what is to be built."""
 
 from __future__ import annotations
 
+import dataclasses
 import tomllib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ccslab.errors import UserError, unknown
+from ccslab.kernel import patchset
 from ccslab.kernel.build import MAKE_ARCH, KernelSpec
-from ccslab.kernel.series import NO_PATCHES, load_series
-from ccslab.kernel.source import Source
+from ccslab.kernel.patchset import Patchset
+from ccslab.kernel.source import Archive, Folder, Source, Tree
+from ccslab.settings import ALL, Settings
+from ccslab.sources import archive
 
 STOCK = "stock-"
+CATALOGUE = "kernels.toml"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A kernel as it was asked for; what its tree's version decides is not known yet."""
+
+    settings: Settings
+    source: Source | Archive | Folder
+    patchset: Patchset
+
+    def spec(self, tree: Tree) -> KernelSpec:
+        """What the kernel is made of, now that its tree is there.
+
+        :raises UserError: the patchset has nothing for the tree's version, or that is not what was asked for.
+        """
+        settings = self.settings
+        asked = settings.kernel.removeprefix(STOCK)
+        if settings.tree and asked and not f"{tree.version}.".startswith(f"{asked}."):
+            raise UserError(
+                f"is {tree.version}, and {asked} was asked for",
+                where=settings.tree,
+                mend="leave out --kernel",
+            )
+        series = self.patchset.series(tree.version)
+        config = settings.root / "kernel-patches" / "config"
+        mine = [self.patchset.fragment] if self.patchset.fragment else []
+        users = [Path(name).expanduser() for name in settings.fragment]
+        return KernelSpec(
+            name=self.name,
+            arch=settings.arch,
+            patchset=self.patchset.identity(),
+            series=series,
+            fragments=(*fragments(config, tree.version, settings.arch, settings.debug), *mine, *users),
+            debug=settings.debug,
+        )
+
+    @property
+    def name(self) -> str:
+        """As a person calls it: ``6.12``, ``stock-6.12``, ``6.12-debug``, or after its tree and patchset."""
+        base = self.settings.kernel.removeprefix(STOCK) or self.source.name
+        before = {"ccs": "", "stock": STOCK}.get(self.patchset.name, f"{self.patchset.name}-")
+        return f"{before}{base}{'-debug' if self.settings.debug else ''}"
 
 
 def names(root: Path) -> list[str]:
-    """All names ``--kernel`` takes."""
+    """All names ``--kernel`` takes, but ``all``."""
     listed = list(_read(root))
     return [*listed, *(STOCK + name for name in listed)]
 
 
-def find(name: str, arch: str, root: Path) -> KernelSpec:
-    """The kernel of that name for that architecture.
+def expand(settings: Settings) -> list[Settings]:
+    """One for each kernel and architecture of ``--kernel all``, ``--arch all`` or lists with commas.
 
-    :param root: the lab's checkout.
-    :raises UserError: unknown name or architecture, or the data behind it is malformed.
+    ``all`` kernels are those of the catalogue with our patchset.
+
+    :raises UserError: a name that nobody knows, or ``all`` with a tree of the user's.
     """
-    if arch not in MAKE_ARCH:
-        raise unknown("architecture", arch, MAKE_ARCH)
-    listed = _read(root)
-    plain = name.removeprefix(STOCK)
-    if plain not in listed:
-        raise unknown("kernel", name, names(root))
-    entry = listed[plain]
-    patches = root / "kernel-patches"
-    config = patches / "config"
-    for key in ("package", "suite", "series"):
-        if not isinstance(entry, dict) or not isinstance(entry.get(key), str):
-            raise UserError(f"kernel {plain} lacks the text {key!r}", where=patches / "kernels.toml")
-    source = Source(entry["package"], entry["suite"])
-    return KernelSpec(
-        name=name,
-        arch=arch,
-        source=source,
-        series=NO_PATCHES if name.startswith(STOCK) else load_series(patches / entry["series"]),
-        fragments=(config / "base.config", config / "tomoyo.config", config / f"{arch}.config"),
+    if settings.tree:
+        kernels = [settings.kernel]
+    else:
+        kernels = _listed("kernel", settings.kernel, names(settings.root), list(_read(settings.root)))
+    arches = _listed("architecture", settings.arch, MAKE_ARCH, MAKE_ARCH)
+    return [dataclasses.replace(settings, kernel=kernel, arch=arch) for kernel in kernels for arch in arches]
+
+
+def _listed(kind: str, given: str, known: Iterable[str], every: Iterable[str]) -> list[str]:
+    words = [word.strip() for word in given.split(",") if word.strip()]
+    if not words:
+        raise UserError(f"no {kind} was named")
+    found: dict[str, None] = {}
+    for word in words:
+        if word != ALL and word not in known:
+            raise unknown(kind, word, known)
+        found.update(dict.fromkeys(every if word == ALL else [word]))
+    return list(found)
+
+
+def find(settings: Settings) -> Choice:
+    """The kernel that was asked for.
+
+    :raises UserError: unknown name, architecture or patchset, or the data behind it is malformed.
+    """
+    if settings.arch not in MAKE_ARCH:
+        raise unknown("architecture", settings.arch, MAKE_ARCH)
+    stock = settings.kernel.startswith(STOCK)
+    if stock and settings.patchset not in ("", "none"):
+        raise UserError(
+            f"{settings.kernel} is the kernel without patches, and --patchset names {settings.patchset}",
+            mend=f"say --kernel {settings.kernel.removeprefix(STOCK)}",
+        )
+    for name in settings.fragment:
+        if not Path(name).expanduser().is_file():
+            raise UserError("there is no such fragment", where=name)
+    return Choice(
+        settings,
+        _source(settings),
+        patchset.find(settings.patchset or ("none" if stock else "ccs"), settings.root, settings.store),
     )
 
 
-def _read(root: Path) -> dict[str, dict[str, Any]]:
-    path = root / "kernel-patches" / "kernels.toml"
+def fragments(config: Path, version: str, arch: str, debug: bool) -> tuple[Path, ...]:
+    """The fragments of ``kernel-patches/config`` for a build, later ones overriding earlier ones.
+
+    A fragment's name is one or more words joined by ``-``: ``base``, ``tomoyo``, a kernel version, an
+    architecture, ``debug``. A build gets those fragments whose words all say something true of it; for a
+    version that has no fragments, the next older one's count.
+    """
+    names = {path.stem for path in config.glob("*.config")}
+    versions = sorted({word for name in names for word in name.split("-") if word[0].isdigit()}, key=_number)
+    older = [one for one in versions if _number(one) <= _number(version)]
+    chosen = (older or versions or [version])[-1 if older else 0]
+    ranks = ["base", "tomoyo", chosen, arch, *(["debug"] if debug else [])]
+    fitting = [name for name in names if all(word in ranks for word in name.split("-"))]
+    fitting.sort(key=lambda name: (name.count("-"), max(ranks.index(word) for word in name.split("-"))))
+    return tuple(config / f"{name}.config" for name in fitting)
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
+
+
+def _source(settings: Settings) -> Source | Archive | Folder:
+    if not settings.tree:
+        if settings.sha256:
+            raise UserError("--sha256 is an archive's, and --tree names none")
+        return sources(settings.root, settings.kernel)
+    path = Path(settings.tree).expanduser()
+    if archive.is_archive(path):
+        if not settings.sha256:
+            raise UserError("an archive's hash is missing", where=path, mend="say --sha256 HASH")
+        return Archive(path, settings.sha256)
+    if settings.sha256:
+        raise UserError("--sha256 is an archive's, and this is none", where=path)
+    if not path.is_dir():
+        raise UserError("there is no such folder, nor archive (.tar, .tar.xz ...)", where=path)
+    return Folder(path)
+
+
+def sources(root: Path, name: str) -> Source:
+    """The Debian package that carries the tree of a kernel of this name.
+
+    :raises UserError: unknown name, or the catalogue is malformed.
+    """
+    listed = _read(root)
+    plain = name.removeprefix(STOCK)
+    if plain not in listed:
+        raise unknown("kernel", name, [ALL, *names(root)])
+    return listed[plain]
+
+
+def _read(root: Path) -> dict[str, Source]:
+    path = root / "kernel-patches" / CATALOGUE
     try:
-        return tomllib.loads(path.read_text())
+        document = tomllib.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise UserError(f"cannot be read: {error}", where=path) from error
+    return dict(_entries(document, path))
+
+
+def _entries(document: dict[str, Any], path: Path) -> Iterator[tuple[str, Source]]:
+    for name, entry in document.items():
+        for key in ("package", "suite"):
+            if not isinstance(entry, dict) or not isinstance(entry.get(key), str):
+                raise UserError(f"kernel {name} lacks the text {key!r}", where=path)
+        yield name, Source(entry["package"], entry["suite"])

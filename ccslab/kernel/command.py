@@ -3,30 +3,40 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
+from rich import box
+from rich.table import Table
+
+from ccslab.errors import UserError
 from ccslab.kernel import build as building
 from ccslab.kernel import catalog, source
 from ccslab.progress import console
 from ccslab.settings import Settings
 
 
-def _chosen(settings: Settings, *, update: bool = False) -> tuple[building.KernelSpec, source.Tree]:
-    """The kernel that was asked for, and its tree."""
-    spec = catalog.find(settings.kernel, settings.arch, settings.root)
-    return spec, source.fetch(spec.source, settings.store, update=update)
+def chosen(settings: Settings, *, update: bool = False) -> tuple[building.KernelSpec, source.Tree]:
+    """The kernel that was asked for, and its tree.
+
+    :raises LabError: what the user asked for is wrong, or the tree cannot be had.
+    """
+    choice = catalog.find(settings)
+    tree = source.fetch(choice.source, settings.store, update=update)
+    return choice.spec(tree), tree
 
 
 def fetch(settings: Settings, *, update: bool = False) -> source.Tree:
     """Fetch and unpack the tree; returns it."""
-    _, tree = _chosen(settings, update=update)
-    console.print(f"{tree.package} {tree.version}: {tree.folder}")
+    tree = source.fetch(catalog.find(settings).source, settings.store, update=update)
+    console.print(f"{tree.label} ({tree.version}): {tree.folder}")
     return tree
 
 
 def patch(settings: Settings) -> Path:
     """Bring the work tree to the series; returns the tree."""
-    spec, pristine = _chosen(settings)
+    spec, pristine = chosen(settings)
     tree, changed = building.patch(spec, pristine, settings.store)
     console.print(f"{len(spec.series.patches)} patches, {len(changed)} files changed: {tree}")
     return tree
@@ -34,7 +44,7 @@ def patch(settings: Settings) -> Path:
 
 def configure(settings: Settings) -> Path:
     """Patch and configure; returns the .config."""
-    spec, tree = _chosen(settings)
+    spec, tree = chosen(settings)
     config = building.configure(spec, tree, settings.store, jobs=settings.jobs)
     console.print(f"{config}")
     return config
@@ -42,7 +52,44 @@ def configure(settings: Settings) -> Path:
 
 def build(settings: Settings) -> Path:
     """Build the kernel if it is not built; returns its artifact folder."""
-    spec, tree = _chosen(settings)
+    spec, tree = chosen(settings)
     folder = building.build(spec, tree, settings.store, jobs=settings.jobs)
     console.print(f"kernel {spec.name} ({spec.arch}): {folder}")
     return folder
+
+
+def show(settings: Settings) -> None:
+    """Say which kernels there are: where their trees are from, how many patches, what is built."""
+    table = Table("kernel", "tree", "fetched", "patches", "built", box=box.SIMPLE_HEAD)
+    built = _built(settings)
+    for name in catalog.names(settings.root):
+        package = catalog.sources(settings.root, name)
+        pinned = source.fetched(package, settings.store)
+        table.add_row(
+            name,
+            f"{package.package} ({package.suite})",
+            pinned or "-",
+            _patches(replace(settings, kernel=name)),
+            ", ".join(built.get(name, [])) or "-",
+        )
+    console.print(table)
+    console.print("build one: ./inv kernel.build --kernel NAME [--arch x86_64|i386|all] [--debug]")
+
+
+def _patches(settings: Settings) -> str:
+    """How many patches a kernel of the catalogue gets; "none yet" where the patchset has no series for it."""
+    choice = catalog.find(settings)
+    version = settings.kernel.removeprefix(catalog.STOCK)
+    try:
+        return str(len(choice.patchset.series(version).patches))
+    except UserError:
+        return "none yet"
+
+
+def _built(settings: Settings) -> dict[str, list[str]]:
+    """Architectures of the kernels in the store, by the kernel's name."""
+    found: dict[str, set[str]] = {}
+    for path in settings.store.root.glob("kernel/*/manifest.json"):
+        manifest = json.loads(path.read_text())
+        found.setdefault(manifest["name"], set()).add(manifest["arch"])
+    return {name: sorted(arches) for name, arches in found.items()}

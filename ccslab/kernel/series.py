@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -43,25 +43,44 @@ class Patch:
 
 
 @dataclass(frozen=True)
+class Overlaid:
+    """A file that is laid over the tree before it is patched."""
+
+    path: Path
+    name: str
+    """Where in the tree it goes."""
+
+    def identity(self) -> dict[str, str]:
+        """What an artifact's key needs to know of it."""
+        mode = "x" if self.path.stat().st_mode & 0o111 else "f"
+        return {"name": self.name, "mode": mode, "sha256": hash_file(self.path)}
+
+
+@dataclass(frozen=True)
 class Series:
-    """Ordered patches below one folder."""
+    """What is done to a tree: files laid over it, then patches in their order."""
 
     folder: Path | None
     patches: tuple[Patch, ...]
+    overlay: tuple[Overlaid, ...] = ()
 
     def files(self) -> list[str]:
-        """All files the series touches, sorted."""
-        return sorted({name for patch in self.patches for name in patch.files})
+        """All files of the tree that change, sorted."""
+        patched = {name for patch in self.patches for name in patch.files}
+        return sorted(patched | {one.name for one in self.overlay})
 
-    def identity(self) -> list[dict[str, str]]:
+    def identity(self) -> dict[str, list[dict[str, str]]]:
         """What an artifact's key needs to know of it."""
-        return [patch.identity() for patch in self.patches]
+        return {
+            "patches": [patch.identity() for patch in self.patches],
+            "overlay": [one.identity() for one in self.overlay],
+        }
 
 
 NO_PATCHES = Series(None, ())
 
 
-def load_series(folder: Path) -> Series:
+def load_series(folder: Path, listing: str = "series") -> Series:
     """Read ``folder/series`` and the patches it names.
 
     Blank lines and ``#`` comments are skipped, as quilt does; patch options (``-p0``) are refused,
@@ -69,10 +88,19 @@ def load_series(folder: Path) -> Series:
 
     :raises UserError: no series file, a patch that is missing, escapes the folder or touches no file.
     """
-    listing = folder / "series"
-    if not listing.is_file():
+    path = folder / listing
+    if not path.is_file():
         raise UserError("there is no series file", where=folder, mend="list the patches in it, one a line")
-    return Series(folder, tuple(_patches(listing)))
+    return Series(folder, tuple(_patches(path)))
+
+
+def load_patches(folder: Path, names: Sequence[str], where: object) -> tuple[Patch, ...]:
+    """The patches of these names below a folder, in this order.
+
+    :param where: who names them, for the error.
+    :raises UserError: one is missing, escapes the folder or touches no file.
+    """
+    return tuple(_patch(folder, name, where) for name in names)
 
 
 def _patches(listing: Path) -> Iterator[Patch]:
@@ -83,11 +111,15 @@ def _patches(listing: Path) -> Iterator[Patch]:
         where = f"{listing}:{number}"
         if len(words) > 1:
             raise UserError(f"patch options are not supported: {' '.join(words[1:])}", where=where)
-        _inside(words[0], where)
-        path = listing.parent / words[0]
-        if len(words[0]) > NAME_MAX or not path.is_file():
-            raise UserError(f"names {words[0]}, which is not there", where=where)
-        yield Patch(path, touched_files(path))
+        yield _patch(listing.parent, words[0], where)
+
+
+def _patch(folder: Path, name: str, where: object) -> Patch:
+    inside(name, where)
+    path = folder / name
+    if len(name) > NAME_MAX or not path.is_file():
+        raise UserError(f"names {name}, which is not there", where=where)
+    return Patch(path, touched_files(path))
 
 
 def touched_files(path: Path) -> tuple[str, ...]:
@@ -99,7 +131,7 @@ def touched_files(path: Path) -> tuple[str, ...]:
     for header in _headers(path.read_text(errors="replace").split("\n")):
         name = header.strip().partition("/")[2]  # -p1
         if name and header != "/dev/null":
-            _inside(name, str(path))
+            inside(name, path)
             names[name] = None
     if not names:
         raise UserError("is no patch: it has no '+++ b/FILE' line", where=path)
@@ -121,14 +153,18 @@ def _headers(lines: list[str]) -> Iterator[str]:
             yield from (match["path"] for match in (_HEADER.match(line), _HEADER.match(following)) if match)
 
 
-def _inside(name: str, where: str) -> None:
+def inside(name: str, where: object) -> None:
+    """Refuse a path that leads outside its folder.
+
+    :raises UserError: it is absolute or climbs out.
+    """
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\0" in name:
         raise UserError(f"{name!r} leads outside its folder", where=where)
 
 
 def apply_series(series: Series, pristine: Path, scratch: Path) -> None:
-    """Apply the series to copies of the files it touches.
+    """Lay the series over copies of the files it touches and apply it to them.
 
     :param pristine: the unpatched tree, only read.
     :param scratch: an empty folder; afterwards it holds each touched file that still exists.
@@ -141,6 +177,11 @@ def apply_series(series: Series, pristine: Path, scratch: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
             shutil.copymode(source, target)
+    for one in series.overlay:
+        target = scratch / one.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(one.path, target)
+        target.chmod(0o755 if one.path.stat().st_mode & 0o111 else 0o644)
     for patch in series.patches:
         _apply(patch, scratch)
 

@@ -13,7 +13,9 @@ from waiting import until
 
 from ccslab.errors import UserError
 from ccslab.kernel.series import NO_PATCHES, Series, load_series
-from ccslab.kernel.tree import STATE, follow
+from ccslab.kernel import tree as work
+from ccslab.kernel.source import Tree
+from ccslab.kernel.tree import STATE
 
 FILES = ["Makefile", "fs/open.c", "security/file.c", "security/mount.c"]
 
@@ -31,6 +33,11 @@ def pristine(tmp_path: Path) -> Path:
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     return tmp_path / "work" / "tree"
+
+
+def follow(patches: Series, pristine: Path, tree: Path) -> list[str]:
+    """Follow a source that never changes."""
+    return work.follow(patches, Tree("tiny", "6.12.0", {}, "tiny", pristine), tree)
 
 
 def series(tmp_path: Path, edits: dict[str, str], name: str = "s") -> Series:
@@ -155,6 +162,7 @@ def test_killed_at_any_moment_and_started_again(
         import os, signal
         from pathlib import Path
         from ccslab.kernel.series import load_series
+        from ccslab.kernel.source import Tree
         from ccslab.kernel.tree import follow
         left = [{moment}]
         def counted(real):
@@ -165,7 +173,8 @@ def test_killed_at_any_moment_and_started_again(
                 return real(*given, **named)
             return call
         Path.replace, Path.unlink = counted(Path.replace), counted(Path.unlink)
-        follow(load_series(Path("{tmp_path}/s")), Path("{pristine}"), Path("{tree}"))
+        source = Tree("tiny", "6.12.0", {{}}, "tiny", Path("{pristine}"))
+        follow(load_series(Path("{tmp_path}/s")), source, Path("{tree}"))
     """)
     until(lambda: killed.poll() is not None, "the run has ended")
     assert killed.returncode == (-9 if moment <= 6 else 0), killed.communicate()[0]

@@ -22,6 +22,7 @@ from ccslab.store import Store, hash_file
 Put = Callable[[str, str], Path]
 CONTENT = b"the package\n"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
+MAKEFILE = "VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 3\n"
 SHOW = f"""
 echo "Package: thing"; echo "Version: 1.2"; echo "Description: a: b"; echo " more: text"
 echo "SHA256: {SHA256}"
@@ -180,7 +181,7 @@ def mirror(tmp_path: Path, private: PrivateApt, bin_folder: Put) -> Path:
         "Maintainer: me <me@host.invalid>\nDescription: x\n"
     )
     (folder / "linux-source-tiny").mkdir()
-    (folder / "linux-source-tiny/Makefile").write_text("all:\n")
+    (folder / "linux-source-tiny/Makefile").write_text(MAKEFILE)
     archive = folder / "deb/usr/src/linux-source-tiny.tar.xz"
     subprocess.run(["tar", "-cJf", archive, "-C", folder, "linux-source-tiny"], check=True)
     deb = folder / "thing.deb"
@@ -200,9 +201,10 @@ def mirror(tmp_path: Path, private: PrivateApt, bin_folder: Put) -> Path:
 def test_a_tree_is_fetched_once(store: Store, mirror: Path) -> None:
     one = Source("linux-source-tiny", "bookworm-security")
     tree = source.fetch(one, store)
-    assert (tree.folder / "Makefile").read_text() == "all:\n"
-    assert (tree.version, sorted(path.name for path in tree.folder.parent.iterdir())) == (
-        "1.2",
+    assert (tree.folder / "Makefile").read_text() == MAKEFILE
+    assert (tree.label, tree.version, sorted(path.name for path in tree.folder.parent.iterdir())) == (
+        "linux-source-tiny 1.2",
+        "6.12.3",
         ["inputs.json", "tree"],
     )
     (mirror / "down").touch()
