@@ -1,0 +1,436 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Each outcome of a port, from small trees; and what must hold of every port."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from port_trees import Trees, code, git, put, trees
+
+from ccslab.errors import UserError
+from ccslab.kernel.port import folder, mail, walk
+from ccslab.kernel.port.file import Outcome
+from ccslab.kernel.port.walk import PortedPatch
+from ccslab.kernel.series import load_series
+
+OLD = code("one", "two", "three")
+CHANGED = OLD.replace("two_6();", "two_six();")
+EARLIER = "/* new */\n" * 7 + OLD  # the same code seven lines below
+
+
+def only(trees: Trees) -> PortedPatch:
+    (found,) = trees.port()
+    return found
+
+
+def says(patch: PortedPatch) -> list[tuple[str, Outcome, str]]:
+    return [(file.name, file.verdict.outcome, file.verdict.detail) for file in patch.files]
+
+
+def applied(patch: PortedPatch, tree: Path, scratch: Path) -> str:
+    """What patch(1) says of the new patch on the new tree, applied to copies in ``scratch``."""
+    for name in patch.after:
+        if (tree / name).is_file():
+            put(scratch, {name: (tree / name).read_bytes()})
+    scratch.mkdir(exist_ok=True)
+    argv = ["patch", "-p1", "--fuzz=0", "--batch", "--forward", "--verbose"]
+    done = subprocess.run(argv, cwd=scratch, input=mail.encode(patch.new), capture_output=True, check=True)
+    return done.stdout.decode()
+
+
+def test_on_its_own_tree_a_series_stays_as_it_is_byte_by_byte(tmp_path: Path) -> None:
+    changes = (
+        {"a.c": CHANGED, "b.c": "b\n", "with space.c": code("eight")},
+        {"a.c": code("two"), "b.c": None, "d/e.c": OLD.replace("one_0", "one_O")},
+        {"d/e.c": None, "f/e.c": OLD.replace("one_0", "one_zero")},
+    )
+    made = trees(tmp_path, {"a.c": OLD, "d/e.c": OLD}, {"a.c": OLD, "d/e.c": OLD}, *changes)
+    for patch in made.port():
+        assert {file.verdict.outcome for file in patch.files} == {Outcome.CLEAN}
+        assert patch.new == patch.patch.path.read_text()
+
+
+def test_clean(tmp_path: Path) -> None:
+    patch = only(trees(tmp_path, {"a.c": OLD}, {"a.c": OLD + "/* end */\n"}, {"a.c": CHANGED}))
+    assert says(patch) == [("a.c", Outcome.CLEAN, "")]
+
+
+def test_offset_says_how_far_and_the_new_patch_has_none(tmp_path: Path) -> None:
+    made = trees(tmp_path, {"a.c": OLD}, {"a.c": EARLIER}, {"a.c": CHANGED.replace("three_6", "three_six")})
+    patch = only(made)
+    assert says(patch) == [("a.c", Outcome.OFFSET, "2 of 2 hunks moved, by +7 lines")]
+    told = applied(patch, made.new.folder, tmp_path / "applied")
+    assert "offset" not in told
+    assert "fuzz" not in told
+    assert told.count("succeeded") == 2
+
+
+def test_merged_where_the_context_changed(tmp_path: Path) -> None:
+    # The third line below the change: patch wants it unchanged, and no line of the patch is in question.
+    new = OLD.replace("two_9();", "two_nine();")
+    made = trees(tmp_path, {"a.c": OLD}, {"a.c": new}, {"a.c": CHANGED})
+    patch = only(made)
+    assert says(patch) == [("a.c", Outcome.MERGED, "the text around it changed")]
+    assert "offset" not in applied(patch, made.new.folder, tmp_path / "applied")
+    wanted = new.replace("two_6();", "two_six();")
+    assert (tmp_path / "applied/a.c").read_text() == wanted
+
+
+def test_message_author_and_signature_stay(tmp_path: Path) -> None:
+    made = trees(tmp_path, {"a.c": OLD}, {"a.c": OLD.replace("two_9", "two_nine")}, {"a.c": CHANGED})
+    patch = only(made)
+    before, after = (mail.parse(text) for text in (patch.patch.path.read_text(), patch.new))
+    assert 'From: "A. Author" <author@example.org>\n' in after.head
+    assert "Because of 1.\n" in after.head
+    assert (before.head, before.tail) == (after.head, after.tail)
+    assert after.tail.startswith("-- \n")
+    assert (
+        " a.c | 2 +-\n 1 file changed, 1 insertion(+), 1 deletion(-)\n\ndiff --git a/a.c b/a.c\nindex "
+        in patch.new
+    )
+
+
+def test_context_that_the_author_left_out_stays_out(tmp_path: Path) -> None:
+    new = EARLIER.replace("two_8", "two_eight").replace("two_4", "two_four")
+    made = trees(tmp_path, {"a.c": OLD}, {"a.c": new}, {"a.c": CHANGED}, options=["-U1"])
+    patch = only(made)
+    assert patch.outcome is Outcome.OFFSET
+    assert "@@ -31,3 +31,3 @@" in patch.new
+
+
+def test_a_place_that_only_looks_alike_is_not_taken(tmp_path: Path) -> None:
+    # The block moved down by two copies' length: nearest to the old line is now the first copy.
+    block = "\tlock();\n\tdo_it();\n\tdo_that();\n\tunlock();\n\tend();\n"
+    old = f"{code('one')}int first(void)\n{{\n{block}}}\n{code('two')}"
+    copied = f"{code('one')}int other(void)\n{{\n{block}}}\n{code('four')}"
+    new = f"{copied}int first(void)\n{{\n{block}}}\n{code('two')}"
+    changed = old.replace("\tdo_that();\n", "\tdo_that();\n\tdo_more();\n")
+    made = trees(tmp_path, {"a.c": old}, {"a.c": new}, {"a.c": changed}, options=["-U2"])
+    patch = only(made)
+    ((_, outcome, detail),) = says(patch)
+    assert outcome is Outcome.MERGED
+    assert detail.startswith("patch would put it elsewhere")
+    assert patch.after["a.c"].content.decode().partition("int first")[2].count("do_more") == 1
+
+
+def test_already_upstream_in_the_same_words(tmp_path: Path) -> None:
+    patch = only(trees(tmp_path, {"a.c": OLD}, {"a.c": "/* more */\n" + CHANGED}, {"a.c": CHANGED}))
+    assert says(patch) == [("a.c", Outcome.UPSTREAM, "the new tree has it")]
+    assert (patch.new, patch.settled) == ("", True)
+
+
+def test_already_upstream_in_a_function_that_moved_since(tmp_path: Path) -> None:
+    old = code("two", "one", "three")
+    changed = old.replace("two_6();", "two_six();\n\ttwo_and();\n\ttwo_more();")
+    new = (
+        code("one", "three", "four")
+        + "\n"
+        + code("two").replace("two_6();", "two_six();\n\ttwo_and();\n\ttwo_more();")
+    )
+    patch = only(trees(tmp_path, {"a.c": old}, {"a.c": new}, {"a.c": changed}))
+    assert says(patch) == [("a.c", Outcome.UPSTREAM, "the new tree has it: it can be taken out of it")]
+
+
+def test_what_a_brace_tells_is_not_enough_to_be_upstream(tmp_path: Path) -> None:
+    # Deletes a line; of the patched text only "}" and a blank line are left, which are everywhere.
+    old = f"{OLD}a\n}}\ndelete me\n\nb\n"
+    new, changed = old.replace("me", "me, too"), old.replace("delete me\n", "")
+    made = trees(tmp_path, {"a.c": old}, {"a.c": new}, {"a.c": changed}, options=["-U1"])
+    assert only(made).outcome is Outcome.CONFLICT
+
+
+def test_half_upstream_is_merged(tmp_path: Path) -> None:
+    both = CHANGED.replace("three_6();", "three_six();")
+    made = trees(tmp_path, {"a.c": OLD}, {"a.c": CHANGED}, {"a.c": both})
+    patch = only(made)
+    assert patch.outcome is Outcome.MERGED
+    assert [line for line in patch.new.splitlines() if line.startswith(("+\t", "-\t"))] == [
+        "-\tthree_6();",
+        "+\tthree_six();",
+    ]
+
+
+def test_one_file_upstream_the_other_not(tmp_path: Path) -> None:
+    new = {"a.c": CHANGED, "b.c": OLD}
+    patch = only(trees(tmp_path, {"a.c": OLD, "b.c": OLD}, new, {"a.c": CHANGED, "b.c": CHANGED}))
+    assert [file.verdict.outcome for file in patch.files] == [Outcome.UPSTREAM, Outcome.CLEAN]
+    assert patch.outcome is Outcome.CLEAN
+    assert mail.parse(patch.new).sections[0].names == {"b.c"}
+
+
+def test_conflict_names_the_place_on_both_sides(tmp_path: Path) -> None:
+    new = "/* new */\n" + OLD.replace("two_6();", "two_sixth();")
+    patch = only(trees(tmp_path, {"a.c": OLD}, {"a.c": new}, {"a.c": CHANGED}))
+    ((_, outcome, detail),) = says(patch)
+    assert (outcome, detail, patch.new) == (Outcome.CONFLICT, "1 place changed on both sides", "")
+    clash = patch.files[0].verdict.clash
+    assert clash is not None
+    (chunk,) = clash.chunks
+    assert chunk.ours.lines == ("\ttwo_sixth();\n",)
+    assert chunk.base == ("\ttwo_6();\n",)
+    assert chunk.theirs.lines == ("\ttwo_six();\n",)
+    assert (chunk.ours.line, chunk.theirs.line) == (
+        new.split("\n").index("\ttwo_sixth();") + 1,
+        CHANGED.split("\n").index("\ttwo_six();") + 1,
+    )
+    assert chunk.ours.function == chunk.theirs.function == "int two(void)"
+    assert chunk.before == ("\ttwo_3();\n", "\ttwo_4();\n", "\ttwo_5();\n")
+    assert clash.marked is not None
+    assert clash.marked.decode().split("\n")[chunk.marked_line - 1] == "<<<<<<< 7.2.3 a.c"
+
+
+def test_line_ends_that_changed_are_named(tmp_path: Path) -> None:
+    patch = only(trees(tmp_path, {"a.c": OLD}, {"a.c": OLD.replace("\n", "\r\n")}, {"a.c": CHANGED}))
+    assert says(patch) == [("a.c", Outcome.CONFLICT, "line ends changed from LF to CR LF")]
+
+
+def test_a_file_with_cr_lf_on_both_sides_is_a_file_like_others(tmp_path: Path) -> None:
+    old, new, changed = (text.replace("\n", "\r\n") for text in (OLD, EARLIER, CHANGED))
+    made = trees(tmp_path, {"a.c": old}, {"a.c": new}, {"a.c": changed})
+    patch = only(made)
+    assert says(patch) == [("a.c", Outcome.OFFSET, "1 of 1 hunk moved, by +7 lines")]
+    content = patch.after["a.c"].content
+    assert content == EARLIER.replace("two_6();", "two_six();").replace("\n", "\r\n").encode()
+    assert folder.verify([patch], made.series, made.new.folder) == 1
+
+
+def test_bytes_that_are_no_utf_8_stay(tmp_path: Path) -> None:
+    old = b"/* \xe9t\xe9 */\n" + OLD.encode()
+    made = trees(
+        tmp_path, {"a.c": old}, {"a.c": old + b"\xff\n"}, {"a.c": old.replace(b"\xe9t\xe9", b"\xe0")}
+    )
+    patch = only(made)
+    assert patch.after["a.c"].content == b"/* \xe0 */\n" + OLD.encode() + b"\xff\n"
+    assert folder.verify([patch], made.series, made.new.folder) == 1
+
+
+def test_no_newline_at_the_end(tmp_path: Path) -> None:
+    made = trees(tmp_path, {"a.c": OLD + "end"}, {"a.c": EARLIER + "end"}, {"a.c": OLD + "END"})
+    patch = only(made)
+    assert patch.after["a.c"].content.endswith(b"}\nEND")
+    assert folder.verify([patch], made.series, made.new.folder) == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "change", "outcome", "said"),
+    [
+        ({}, {}, {"a.c": OLD}, Outcome.CLEAN, ""),
+        ({}, {"a.c": OLD}, {"a.c": OLD}, Outcome.UPSTREAM, "the new tree has it"),
+        (
+            {},
+            {"a.c": EARLIER},
+            {"a.c": OLD},
+            Outcome.CONFLICT,
+            "the patch adds it, and the new tree has another",
+        ),
+        ({"a.c": OLD}, {"a.c": OLD}, {"a.c": None}, Outcome.CLEAN, ""),
+        ({"a.c": OLD}, {}, {"a.c": None}, Outcome.UPSTREAM, "the new tree has it"),
+        (
+            {"a.c": OLD},
+            {"a.c": EARLIER},
+            {"a.c": None},
+            Outcome.CONFLICT,
+            "the patch deletes it, and it differs",
+        ),
+        ({"a.c": OLD}, {}, {"a.c": CHANGED}, Outcome.CONFLICT, "the new tree has no such file"),
+        ({"a.c": OLD}, {"a.c": b"\0" + OLD.encode()}, {"a.c": CHANGED}, Outcome.CONFLICT, "a binary file"),
+        ({"e.c": ""}, {}, {"e.c": "x\n"}, Outcome.CONFLICT, "the new tree has no such file"),
+        (
+            {"e.c": ""},
+            {"e.c": "x\n"},
+            {"e.c": None},
+            Outcome.CONFLICT,
+            "the patch deletes it, and it differs",
+        ),
+    ],
+)
+def test_files_that_come_and_go(
+    tmp_path: Path,
+    old: dict[str, str],
+    new: dict[str, str],
+    change: dict[str, str],
+    outcome: Outcome,
+    said: str,
+) -> None:
+    made = trees(tmp_path, old, new, change)
+    patch = only(made)
+    ((_, found, detail),) = says(patch)
+    assert (found, detail.startswith(said), bool(detail)) == (outcome, True, bool(said))
+    if outcome is Outcome.CLEAN:
+        assert folder.verify([patch], made.series, made.new.folder) == 1
+    clash = patch.files[0].verdict.clash
+    if clash and clash.marked:
+        assert all(marker in clash.marked for marker in (b"<<<<<<< ", b"||||||| ", b"=======\n", b">>>>>>> "))
+
+
+def test_modes_are_kept_and_changed(tmp_path: Path) -> None:
+    made = trees(tmp_path, {"run": OLD, "a.c": OLD}, {"run": EARLIER, "a.c": OLD})
+    repository = tmp_path / "repository"
+    (repository / "run").chmod(0o755)
+    (tmp_path / "new/a.c").chmod(0o755)
+    put(repository, {"a.c": CHANGED})
+    git(repository, "commit", "--quiet", "-a", "-m", "mode")
+    git(repository, "format-patch", "-1", "-o", tmp_path / "series")
+    (tmp_path / "series/series").write_text("0001-mode.patch\n")
+    patch = only(made)
+    assert {name: file.executable for name, file in patch.after.items()} == {"run": True, "a.c": True}
+    assert "old mode 100644\nnew mode 100755\n" in patch.new
+    assert folder.verify([patch], made.series, made.new.folder) == 1
+
+
+def test_a_renaming_patch_follows_what_changed(tmp_path: Path) -> None:
+    made = trees(tmp_path, {"a.c": OLD}, {"a.c": EARLIER}, {"a.c": None, "b.c": CHANGED})
+    patch = only(made)
+    assert patch.files[0].name == "b.c"
+    assert "rename from a.c\nrename to b.c\n" in patch.new
+    assert patch.after["b.c"].content.decode() == EARLIER.replace("two_6();", "two_six();")
+    assert patch.after["a.c"] is None
+    assert folder.verify([patch], made.series, made.new.folder) == 1
+
+
+def test_a_renaming_patch_does_not_write_over_another_file(tmp_path: Path) -> None:
+    made = trees(tmp_path, {"a.c": OLD}, {"a.c": OLD, "b.c": "other\n"}, {"a.c": None, "b.c": CHANGED})
+    assert says(only(made)) == [("a.c", Outcome.CONFLICT, "becomes b.c, which is there already")]
+
+
+def test_a_file_that_moved_is_followed_by_all_later_patches(tmp_path: Path) -> None:
+    changes = ({"net/a.c": CHANGED}, {"net/a.c": CHANGED.replace("one_6", "one_six")})
+    made = trees(tmp_path, {"net/a.c": OLD}, {"net/core/a.c": EARLIER, "net/a.h": OLD}, *changes)
+    first, second = made.port()
+    share = f"moved from net/a.c with {2 * 44 / (44 + 51):.0%} of its lines; 1 of 1 hunk moved, by +7 lines"
+    assert says(first) == [("net/core/a.c", Outcome.OFFSET, share)]
+    assert second.files[0].name == "net/core/a.c"
+    assert folder.verify([first, second], made.series, made.new.folder) == 2
+
+
+def test_a_file_of_the_same_name_and_other_content_is_not_the_moved_one(tmp_path: Path) -> None:
+    made = trees(tmp_path, {"net/a.c": OLD}, {"sound/a.c": code("tone", "volume")}, {"net/a.c": CHANGED})
+    assert says(only(made)) == [("net/a.c", Outcome.CONFLICT, "the new tree has no such file")]
+
+
+def test_what_comes_after_a_conflict_is_tried_and_told_what_it_waits_for(tmp_path: Path) -> None:
+    def all_with(text: str) -> str:
+        return OLD.replace("two_6();", text)
+
+    old = {"a.c": OLD, "b.c": OLD, "c.c": OLD, "d.c": OLD}
+    changes = (
+        {"a.c": all_with("x();"), "b.c": CHANGED},  # conflict in a.c
+        {"b.c": CHANGED.replace("one_6", "one_six"), "c.c": CHANGED},  # needs b.c of the first
+        {"c.c": CHANGED.replace("one_6", "one_six")},  # needs the second
+        {"d.c": CHANGED},
+    )
+    made = trees(tmp_path, old, {**old, "a.c": all_with("y();")}, *changes)
+    ported = made.port()
+    first, second, third, _ = names = [patch.name for patch in ported]
+    assert [patch.waits_for for patch in ported] == [(), (first,), (second,), ()]
+    assert [patch.outcome for patch in ported] == [Outcome.CONFLICT, *[Outcome.CLEAN] * 3]
+    assert [patch.settled for patch in ported] == [False, False, False, True]
+    assert folder.listing(ported).splitlines() == [
+        f"# {first}: conflict, see conflicts/{first.removesuffix('.patch')}/",
+        f"# {second}: waits for {first}",
+        f"# {third}: waits for {second}",
+        f"# {names[3]}: applies, and stands behind a conflict",
+    ]
+    assert folder.verify(ported, made.series, made.new.folder) == 1
+
+
+def test_a_series_that_does_not_fit_its_own_tree_is_named(tmp_path: Path) -> None:
+    made = trees(tmp_path, {"a.c": OLD}, {"a.c": OLD}, {"a.c": CHANGED})
+    put(tmp_path / "old", {"a.c": "something else\n"})
+    with pytest.raises(
+        UserError, match=r"0001-net-Change-1\.patch: hunk 1 does not apply to a\.c at line 22"
+    ):
+        made.port()
+
+
+def test_neither_tree_is_written_to(tmp_path: Path) -> None:
+    made = trees(tmp_path, {"a.c": OLD}, {"a.c": EARLIER}, {"a.c": CHANGED, "b.c": "b\n"})
+    before = {path: path.read_bytes() for tree in ("old", "new") for path in (tmp_path / tree).rglob("*")}
+    made.port()
+    assert {
+        path: path.read_bytes() for tree in ("old", "new") for path in (tmp_path / tree).rglob("*")
+    } == before
+
+
+# --- whatever the edits -------------------------------------------------------------------------------
+
+EDITS = st.lists(
+    st.tuples(st.integers(0, 29), st.sampled_from(["change", "delete", "insert", "swap"]), st.integers(0, 3)),
+    max_size=4,
+)
+LINES = [f"line {number}" if number % 5 else "}" for number in range(30)]
+
+
+def edited(lines: list[str], edits: list[tuple[int, str, int]]) -> list[str]:
+    out = list(lines)
+    for at, how, which in edits:
+        place = at % max(1, len(out))
+        match how:
+            case "change":
+                out[place : place + 1] = [f"changed {which}"]
+            case "delete":
+                del out[place : place + 1 + which]
+            case "insert":
+                out[place:place] = [f"new {which}", "}"][: 1 + which % 2]
+            case "swap":
+                out[place : place + 3] = reversed(out[place : place + 3])
+    return out
+
+
+counter = itertools.count()
+
+
+@settings(max_examples=25)
+@given(mine=EDITS, second=EDITS, upstream=EDITS)
+def test_what_is_said_to_apply_does_and_gives_the_merge(
+    tmp_path_factory: pytest.TempPathFactory, mine: list, second: list, upstream: list
+) -> None:
+    root = tmp_path_factory.mktemp(f"edits{next(counter)}")
+    states = [LINES, edited(LINES, mine)]
+    states.append(edited(states[1], second))
+    texts = ["\n".join([*lines, "end"]) + "\n" for lines in states]
+    changes = [{"a.c": text} for before, text in itertools.pairwise(texts) if text != before]
+    new = "\n".join([*edited(LINES, upstream), "end"]) + "\n"
+    made = trees(root, {"a.c": texts[0]}, {"a.c": new}, *changes)
+    ported = made.port()
+    now = new
+    base = texts[0]
+    for patch, change in zip(ported, changes, strict=True):
+        theirs = change["a.c"]
+        if patch.outcome is Outcome.CONFLICT:
+            break
+        merged, conflicts = merge(root, now, base, theirs)
+        after = patch.after["a.c"].content.decode()
+        if not conflicts:
+            assert after == merged
+        if patch.new:
+            put(root / "check", {"a.c": now})
+            argv = ["patch", "-p1", "--fuzz=0", "--batch", "--forward", "--verbose"]
+            done = subprocess.run(
+                argv, cwd=root / "check", input=patch.new, text=True, capture_output=True, check=True
+            )
+            assert "offset" not in done.stdout
+            assert (root / "check/a.c").read_text() == after
+        else:
+            assert after == now
+        now, base = after, theirs
+    settled = [patch for patch in ported if patch.settled and patch.new]
+    assert folder.verify(ported, made.series, made.new.folder) == len(settled)
+
+
+def merge(root: Path, ours: str, base: str, theirs: str) -> tuple[str, int]:
+    put(root / "merge", {"ours": ours, "base": base, "theirs": theirs})
+    argv = ["git", "merge-file", "-p", "-q", "ours", "base", "theirs"]
+    done = subprocess.run(argv, cwd=root / "merge", capture_output=True, text=True, check=False)
+    return done.stdout, done.returncode
+
+
+def test_the_series_is_read_as_it_was_made(tmp_path: Path) -> None:
+    made = trees(tmp_path, {"a.c": OLD}, {"a.c": OLD}, {"a.c": CHANGED}, {"b.c": "b\n"})
+    assert [patch.files for patch in load_series(tmp_path / "series").patches] == [("a.c",), ("b.c",)]
+    assert isinstance(made.old, walk.Tree)
