@@ -57,6 +57,7 @@ def test_other_payloads_are_the_same_bytes_on_both(store: Store) -> None:
 def test_made_once_it_is_found_again(copy: Lab, store: Store) -> None:
     first = payload.made(copy, store)
     assert payload.made(copy, store) == first
+    assert payload.made(replace(copy, arch="i386"), store) != first
     (copy.payloads / "preload.c").write_text("int another;\n")
     assert payload.made(copy, store) != first
 
