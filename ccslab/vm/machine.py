@@ -38,6 +38,7 @@ BOOT_TIMEOUT_S = 600.0
 BOOT_SILENCE_S = 180.0  # systemd is silent for half a minute under TCG; a busy host makes that minutes
 SHUTDOWN_TIMEOUT_S = 90.0
 LOCK = "vm.lock"
+LAST_EVENT_S = 5.0
 
 
 class Machine:
@@ -327,6 +328,10 @@ class Machine:
     # -- news ----------------------------------------------------------------------------------------
 
     def _exited(self, status: int) -> None:
+        if status == 0 and hasattr(self, "qmp"):
+            # QEMU says why it ends before it does; whoever is told of the end is to find the reason there.
+            with contextlib.suppress(InfrastructureError):
+                self.qmp.events.wait("SHUTDOWN", timeout_s=LAST_EVENT_S)
         said = self.process.said() if hasattr(self, "process") else ""
         detail = f": {said}" if status and said else ""
         self.watch.declare(f"QEMU ended early with status {status}{detail}")
