@@ -143,6 +143,24 @@ def kernel_build(settings):
     command.build(settings)
 
 
+@lab_task(
+    help={
+        "to": "the new tree: a kernel's name, your folder, or an archive with --sha256",
+        "from": "the kernel whose series it is",
+        "patchset": KERNEL["patchset"][1],
+        "sha256": KERNEL["sha256"][1],
+        "out": "folder for the new series and the report; an earlier one goes on",
+        "force": "write over what is in that folder",
+    }
+)
+def kernel_port(c, to="", from_="", patchset="", sha256="", out="", force=False):
+    """Try each patch of a series on another tree."""
+    from ccslab.kernel.port import command
+
+    settings = choose(c, kernel=from_, patchset=patchset, sha256=sha256)
+    return command.port(settings, to=to, out=out, force=force)
+
+
 # --- rootfs -------------------------------------------------------------------------------------------
 
 
@@ -318,7 +336,12 @@ for name, tasks in {
         doctor=lab_doctor,
     ),
     "kernel": namespace(
-        list=kernel_list, fetch=kernel_fetch, patch=kernel_patch, config=kernel_config, build=kernel_build
+        list=kernel_list,
+        fetch=kernel_fetch,
+        patch=kernel_patch,
+        config=kernel_config,
+        build=kernel_build,
+        port=kernel_port,
     ),
     "rootfs": namespace(build=rootfs_build),
     "vm": namespace(boot=vm_boot, ssh=vm_ssh),
