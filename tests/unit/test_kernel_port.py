@@ -63,11 +63,17 @@ def test_clean(tmp_path: Path) -> None:
 def test_offset_says_how_far_and_the_new_patch_has_none(tmp_path: Path) -> None:
     made = trees(tmp_path, {"a.c": OLD}, {"a.c": EARLIER}, {"a.c": CHANGED.replace("three_6", "three_six")})
     patch = only(made)
-    assert says(patch) == [("a.c", Outcome.OFFSET, "2 of 2 hunks moved, by +7 lines")]
+    assert says(patch) == [("a.c", Outcome.OFFSET, "+7 lines")]
     told = applied(patch, made.new.folder, tmp_path / "applied")
     assert "offset" not in told
     assert "fuzz" not in told
     assert told.count("succeeded") == 2
+
+
+def test_an_offset_of_some_hunks_counts_them(tmp_path: Path) -> None:
+    new = OLD.replace(code("three"), "/* one more */\n" + code("three"))
+    made = trees(tmp_path, {"a.c": OLD}, {"a.c": new}, {"a.c": CHANGED.replace("three_6", "three_six")})
+    assert says(only(made)) == [("a.c", Outcome.OFFSET, "1 of 2 hunks +1 line")]
 
 
 def test_merged_where_the_context_changed(tmp_path: Path) -> None:
@@ -193,7 +199,7 @@ def test_a_file_with_cr_lf_on_both_sides_is_a_file_like_others(tmp_path: Path) -
     old, new, changed = (text.replace("\n", "\r\n") for text in (OLD, EARLIER, CHANGED))
     made = trees(tmp_path, {"a.c": old}, {"a.c": new}, {"a.c": changed})
     patch = only(made)
-    assert says(patch) == [("a.c", Outcome.OFFSET, "1 of 1 hunk moved, by +7 lines")]
+    assert says(patch) == [("a.c", Outcome.OFFSET, "+7 lines")]
     content = patch.after["a.c"].content
     assert content == EARLIER.replace("two_6();", "two_six();").replace("\n", "\r\n").encode()
     assert folder.verify([patch], made.series, made.new.folder) == 1
@@ -302,7 +308,7 @@ def test_a_file_that_moved_is_followed_by_all_later_patches(tmp_path: Path) -> N
     changes = ({"net/a.c": CHANGED}, {"net/a.c": CHANGED.replace("one_6", "one_six")})
     made = trees(tmp_path, {"net/a.c": OLD}, {"net/core/a.c": EARLIER, "net/a.h": OLD}, *changes)
     first, second = made.port()
-    share = f"moved from net/a.c with {2 * 44 / (44 + 51):.0%} of its lines; 1 of 1 hunk moved, by +7 lines"
+    share = f"moved from net/a.c with {2 * 44 / (44 + 51):.0%} of its lines; +7 lines"
     assert says(first) == [("net/core/a.c", Outcome.OFFSET, share)]
     assert second.files[0].name == "net/core/a.c"
     assert folder.verify([first, second], made.series, made.new.folder) == 2

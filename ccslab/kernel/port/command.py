@@ -25,7 +25,7 @@ def port(settings: Settings, *, to: str, out: str = "", force: bool = False) -> 
     :param out: the folder for the result; an earlier one of the same port goes on.
     :raises UserError: no such kernel, series or tree; the series does not apply to its own tree.
     """
-    choice = catalog.find(replace(settings, sha256=""))
+    choice = catalog.find(replace(settings, tree="", sha256="", fragment=(), arch=Settings.arch))
     tree = source.fetch(choice.source, settings.store)
     series = choice.patchset.series(tree.version)
     new = _target(settings, to)
@@ -56,23 +56,23 @@ def port_series(
     identity = folders.Identity(_branch(old.version), _branch(new.version))
     folder = folders.open_folder(out, identity, force=force)
     if folder.resumed and not force:
-        console.print(f"  going on with {out}")
+        console.print(f"  going on with {_shown(out)}")
     patches = walk.port(series, old, new, folder.answer)
     told = report.Port(
         old=old,
         new=new,
         patches=patches,
         verified=folders.verify(patches, series, new.folder),
-        again=f"{again} --out {shlex.quote(str(out))}",
+        again=f"{again} --out {shlex.quote(str(_shown(out)))}",
     )
     folders.save(folder, patches, report.report(told))
     console.print(report.table(told))
     console.print(f"{report.summary(patches)}; {told.verified} applied from scratch without fuzz")
     for one in told.conflicts:
-        console.print(f"mend {out / folders.marked_file(one.name, '')}/")
+        console.print(f"mend {_shown(out) / folders.marked_file(one.name, '')}/")
     if told.conflicts:
         console.print(f"then {told.again}")
-    console.print(f"{out / folders.REPORT}")
+    console.print(f"{_shown(out) / folders.REPORT}")
     return EXIT_VERDICT if told.conflicts else EXIT_PASSED
 
 
@@ -86,12 +86,20 @@ def _target(settings: Settings, to: str) -> walk.Tree:
         return walk.Tree(fetched.folder, fetched.version)
     if "/" not in to and not Path(to).exists():
         raise unknown("kernel or folder", to, known)
-    given = catalog.find(replace(settings, tree=to, kernel="", patchset="none", fragment=())).source
+    given = catalog.find(
+        replace(settings, tree=to, kernel="", patchset="none", fragment=(), arch=Settings.arch)
+    ).source
     if isinstance(given, source.Folder):
         # Not fetched: of a folder only the files that the series touches are read.
         return walk.Tree(given.path.resolve(), source.version_of(given.path))
     fetched = source.fetch(given, settings.store)
     return walk.Tree(fetched.folder, fetched.version)
+
+
+def _shown(path: Path) -> Path:
+    """A path as short as it can be said here."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _fresh(runs: Path, old: str, new: str) -> Path:

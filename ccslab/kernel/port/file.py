@@ -149,13 +149,15 @@ def _binary(side: File | None) -> bool:
 
 
 def _how_far(offsets: Sequence[int]) -> str:
-    """``2 of 3 hunks moved, by +4 to +12 lines``."""
+    """``+4 to +12 lines``, ``2 of 3 hunks -1 line``."""
     moved = sorted({offset for offset in offsets if offset})
     if not moved:
         return ""
     span = f"{moved[0]:+d}" if len(moved) == 1 else f"{moved[0]:+d} to {moved[-1]:+d}"
     unit = "line" if moved in ([1], [-1]) else "lines"
-    return f"{sum(map(bool, offsets))} of {_count(len(offsets), 'hunk')} moved, by {span} {unit}"
+    some = sum(map(bool, offsets))
+    part = "" if some == len(offsets) else f"{some} of {_count(len(offsets), 'hunk')} "
+    return f"{part}{span} {unit}"
 
 
 def _line_ends(base: bytes, ours: bytes) -> str:
