@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What tests with a guest share: a kernel, and an initramfs with busybox in it."""
+"""What tests with a guest share: a kernel, and an initramfs with busybox in it.
+
+``CCSLAB_KERNEL=6.1`` in the environment has them try another kernel of the catalogue than the usual one.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -12,6 +16,8 @@ from initramfs import File, pack
 from ccslab.kernel import command
 from ccslab.labs import setup
 from ccslab.settings import Settings
+
+KERNEL = os.environ.get("CCSLAB_KERNEL") or Settings().kernel
 
 INIT = """#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev /tmp /root
@@ -28,13 +34,13 @@ while :; do setsid cttyhack sh; done
 @pytest.fixture(scope="session")
 def kernel() -> Path:
     """The bzImage of the patched kernel; built if its inputs changed."""
-    return command.build(Settings()) / "bzImage"
+    return command.build(Settings(kernel=KERNEL)) / "bzImage"
 
 
 @pytest.fixture(scope="session")
 def stock_kernel() -> Path:
     """The bzImage of the same tree without our series."""
-    return command.build(Settings(kernel="stock-6.12")) / "bzImage"
+    return command.build(Settings(kernel=f"stock-{KERNEL}")) / "bzImage"
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,10 +62,14 @@ done
 
 @dataclass(frozen=True)
 class Operation:
-    """What is done, as mountcalls takes it, and the rule it needs (``<NULL>`` is no source at all)."""
+    """What is done, as mountcalls takes it, and the rule it needs (``<NULL>`` is no source at all).
+
+    :param since: the first kernel whose new calls can do it; those of an older one say EINVAL.
+    """
 
     words: str
     rule: str
+    since: tuple[int, int] = (5, 2)
 
 
 OPERATIONS = {
@@ -77,7 +81,8 @@ OPERATIONS = {
     ),
     "noatime,nodiratime": Operation("mount some /m tmpfs 0xc00", "file mount some /m/ tmpfs 0xC00"),
     "strictatime": Operation("mount some /m tmpfs 0x1000000", "file mount some /m/ tmpfs 0x1000000"),
-    "sync,dirsync,nosymfollow": Operation("mount some /m tmpfs 0x190", "file mount some /m/ tmpfs 0x190"),
+    "sync,dirsync": Operation("mount some /m tmpfs 0x90", "file mount some /m/ tmpfs 0x90"),
+    "nosymfollow": Operation("mount some /m tmpfs 0x100", "file mount some /m/ tmpfs 0x100", (5, 14)),
     "proc": Operation("mount proc /m proc 0xe", "file mount proc /m/ proc 0xE"),
     "device": Operation("mount /dev/loop0 /m ext4 0", "file mount /dev/loop0 /m/ ext4 0x0"),
     "device by link, read-only": Operation(
@@ -133,21 +138,25 @@ def parse(text: str) -> dict[str, Outcome]:
     return outcomes
 
 
-Try = Callable[..., dict[str, Outcome]]
+class Try:
+    """A guest in which operations are tried."""
 
+    def __init__(self, guest: Machine) -> None:
+        self.guest = guest
+        say(guest, "mkdir -p /m /a /n; touch /m.file")
+        say(guest, "losetup /dev/loop0 /disk.img; ln -s /dev/loop0 /tmp/link")
+        say(guest, f"echo '{DOMAIN}' >{SECURITYFS}/domain_policy")
+        major, minor = say(guest, "uname -r").split(".")[:2]
+        self.version = int(major), int(minor)
 
-def trying(guest: Machine) -> Try:
-    """Setting up, and then: how, operation, states → outcomes."""
-    say(guest, "mkdir -p /m /a /n; touch /m.file; losetup /dev/loop0 /disk.img; ln -s /dev/loop0 /tmp/link")
-    say(guest, f"echo '{DOMAIN}' >{SECURITYFS}/domain_policy")
-
-    def attempt(how: str, operation: Operation, states: tuple[str, ...] = STATES) -> dict[str, Outcome]:
+    def __call__(
+        self, how: str, operation: Operation, states: tuple[str, ...] = STATES
+    ) -> dict[str, Outcome]:
+        """How, operation, states → outcomes."""
         words = f"try {how} {shlex.quote(operation.rule)} '{' '.join(states)}' {operation.words}"
-        outcomes = parse(say(guest, words))
+        outcomes = parse(say(self.guest, words))
         assert tuple(outcomes) == states
         return outcomes
-
-    return attempt
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +174,7 @@ def extra(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Entry]:
 def patched(kernel: Path, extra: dict[str, Entry], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Try]:
     folder = tmp_path_factory.mktemp("patched") / "guest"
     with typed_into(kernel, folder, extra, "sbin/ccs-init") as guest:
-        yield trying(guest)
+        yield Try(guest)
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +183,7 @@ def stock(
 ) -> Iterator[Try]:
     folder = tmp_path_factory.mktemp("stock") / "guest"
     with typed_into(stock_kernel, folder, extra, "sbin/tomoyo-init") as guest:
-        yield trying(guest)
+        yield Try(guest)
 
 
 def expect(found: dict[str, Outcome], rule: str) -> None:
@@ -204,10 +213,21 @@ def expect(found: dict[str, Outcome], rule: str) -> None:
     assert found["enforcing"].after == found["enforcing"].before
 
 
+def unknown(found: dict[str, Outcome]) -> None:
+    """That the kernel knows of no such thing, in any state."""
+    for outcome in found.values():
+        assert outcome.verdict == "ERRNO EINVAL"
+        assert outcome.records == ()
+        assert outcome.after == outcome.before
+
+
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=list(OPERATIONS))
 def test_old_and_new_calls_need_the_same_rule(patched: Try, operation: Operation) -> None:
     old, new = patched("old", operation), patched("new", operation)
     expect(old, operation.rule)
+    if patched.version < operation.since:
+        unknown(new)
+        return
     expect(new, operation.rule)
     for state in STATES:
         assert new[state].before == old[state].before
@@ -246,6 +266,9 @@ def test_without_the_series_the_new_calls_go_through(stock: Try, operation: Oper
     assert old.verdict == "ERRNO EPERM"
     assert old.audited == [("enforcing", "no", operation.rule)]
     new = stock("new", operation, ("disabled", "enforcing"))
+    if stock.version < operation.since:
+        unknown(new)
+        return
     assert new["enforcing"].verdict == "OK"
     assert new["enforcing"].records == ()
     assert new["enforcing"].after == new["disabled"].after
