@@ -54,6 +54,7 @@ def run(cells: Sequence[Settings], lab: Lab) -> Matrix:
     """
     settings = {}
     for one in cells:
+        setup.examine(one, lab.recipe)
         settings[f"{catalog.find(one).name} {one.arch}"] = one
     first = cells[0]
     tuning.examine(lab)

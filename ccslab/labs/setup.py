@@ -58,15 +58,22 @@ class Parts:
         return found
 
 
+def examine(settings: Settings, recipe: str) -> accel.Accel:
+    """Say what is wrong in what was asked for, before anything is waited for; returns the accelerator.
+
+    :raises LabError: a name is unknown or its files are malformed, or the accelerator cannot be used here.
+    """
+    catalog.find(settings)
+    rootfs.load_recipe(recipe, settings.root)
+    return accel.choose(settings.accel, settings.store)
+
+
 def build(settings: Settings, recipe: str, *, update: bool = False) -> Parts:
     """Kernel and image, built if their inputs changed; and the accelerator this host can use.
 
     :raises LabError: as their stages say.
     """
-    # A name that is wrong is said before anything is waited for.
-    catalog.find(settings)
-    rootfs.load_recipe(recipe, settings.root)
-    chosen = accel.choose(settings.accel, settings.store)
+    chosen = examine(settings, recipe)
     if settings.accel == "auto":
         progress.console.print(f"accelerator: {chosen}")
     made = kernel.build(settings)
