@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,41 +19,50 @@ from ccslab.evidence.table import shown_path
 from ccslab.kernel import catalog
 from ccslab.labs import definition, setup
 from ccslab.labs.definition import Lab
-from ccslab.settings import Settings
+from ccslab.settings import ALL, Settings
 
 
-def compare(cells: Sequence[Settings], name: str, folders: Sequence[str] = ()) -> int:
+def compare(settings: Settings, name: str, folders: Sequence[str] = ()) -> int:
     """What the second kernel denies that the first lets through; returns 0, or 1 if they differ otherwise.
 
-    :param cells: the settings of both kernels, on one architecture.
+    :param settings: name two kernels; of one, it is compared with the same tree without patches.
     :param folders: two runs' folders, instead of the newest of those kernels.
     :raises LabError: what was asked for is wrong, or a lab that had to be run came to no verdict.
     """
-    settings = cells[0]
     lab = definition.find(name, settings.root)
     if folders and len(folders) != 2:
-        raise UserError(f"a comparison takes two runs, not {len(folders)}", where="--run")
-    if not folders and (len(cells) != 2 or cells[0].arch != cells[1].arch):
-        told = ", ".join(f"{one.kernel} {one.arch}" for one in cells)
-        mend = "say --kernel stock-6.12,6.12"
-        raise UserError(f"a comparison takes two kernels of one architecture, not {told}", mend=mend)
-    a, b = [Path(folder) for folder in folders] or newest(cells, lab)
+        raise UserError(f"a comparison takes two runs, not {len(folders)}", where="--runs")
+    if folders:
+        a, b = map(Path, folders)
+    else:
+        cells = catalog.expand(settings)
+        if len(cells) == 1:
+            cells.insert(0, dataclasses.replace(cells[0], patchset="none"))
+        kernels = {catalog.find(one).name for one in cells}
+        if len(cells) != 2 or len(kernels) != 2:
+            told = ", ".join(f"{catalog.find(one).name} {one.arch}" for one in cells)
+            mend = "say --kernel stock-6.12,6.12"
+            raise UserError(f"a comparison takes two kernels of one architecture, not {told}", mend=mend)
+        a, b = newest(cells, lab)
     return comparison.report(comparison.compare_runs(lab, a, b), settings.runs, progress.console)
 
 
-def on_a_par(cells: Sequence[Settings], name: str) -> int:
+def on_a_par(settings: Settings, name: str) -> int:
     """Whether a lab's policies on two architectures differ only as declared; returns 0 if they do, else 1.
 
-    :param cells: the settings of both architectures, of one kernel.
+    :param settings: name one kernel; of one architecture, it is compared with the others.
     :raises LabError: as ``compare``.
     """
-    settings = cells[0]
     lab = definition.find(name, settings.root)
-    if len(cells) != 2 or cells[0].arch == cells[1].arch:
-        told = ", ".join(f"{one.kernel} {one.arch}" for one in cells)
-        raise UserError(f"parity is of two architectures of one kernel, not {told}", mend="name one --kernel")
+    cells = catalog.expand(settings)
+    if len(cells) == 1:
+        cells = catalog.expand(dataclasses.replace(settings, arch=ALL))
+    kernels = {catalog.find(one).name for one in cells}
+    if len(cells) != 2 or len(kernels) != 1:
+        told = ", ".join(f"{catalog.find(one).name} {one.arch}" for one in cells)
+        raise UserError(f"parity is of one kernel on two architectures, not {told}", mend="name one --kernel")
     folders = dict(zip((one.arch for one in cells), newest(cells, lab), strict=True))
-    pair = parity.compare_runs(lab, catalog.find(settings).name, folders)
+    pair = parity.compare_runs(lab, kernels.pop(), folders)
     return parity.report(lab, pair, settings.runs, progress.console)
 
 
