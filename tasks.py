@@ -194,9 +194,38 @@ def lab_build(settings):
 )
 def lab_scenario(settings, name, golden=False):
     """Run a lab from learning to enforcing, attack it, keep the evidence."""
+    from ccslab.evidence import grid
     from ccslab.evidence.scenario import scenario
+    from ccslab.kernel import catalog
 
-    return scenario(settings, name, update_golden=golden)
+    cells = catalog.expand(settings)
+    if len(cells) > 1:
+        return grid.matrix(cells, name, update_golden=golden)
+    return scenario(cells[0], name, update_golden=golden)
+
+
+@settings_task(
+    {**KERNEL, **ACCEL, **JOBS},
+    positional=["name"],
+    help={
+        "name": "which lab",
+        "kernel": "two with a comma, without the patches and with them; of one, its stock kernel comes first",
+        "runs": "two runs' folders with a comma, instead of the kernels' newest",
+    },
+)
+def lab_compare(settings, name, runs=""):
+    """What a patch buys: two kernels beside each other, attack by attack."""
+    from ccslab.evidence import beside
+
+    return beside.compare(settings, name, [folder for folder in runs.split(",") if folder])
+
+
+@settings_task({**KERNEL, **ACCEL, **JOBS}, positional=["name"], help={"name": "which lab"})
+def lab_parity(settings, name):
+    """Whether a lab's policies differ between architectures as declared."""
+    from ccslab.evidence import beside
+
+    return beside.on_a_par(settings, name)
 
 
 @lab_task()
@@ -329,6 +358,8 @@ for name, tasks in {
     "lab": namespace(
         build=lab_build,
         scenario=lab_scenario,
+        compare=lab_compare,
+        parity=lab_parity,
         list=lab_list,
         show=lab_show,
         status=lab_status,
