@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import bisect
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
@@ -91,7 +92,8 @@ class Symbols:
             if line.startswith("0x"):
                 current = chains.setdefault(int(line, 16), [])
             else:
-                current.append(line.partition(" (discriminator")[0])
+                # Relative to where the compiler ran, as "../tree/mm/slab.h".
+                current.append(os.path.normpath(line.partition(" (discriminator")[0]))
 
         run(
             [need("addr2line", "binutils"), "-a", "-i", "-e", self.vmlinux],
@@ -102,12 +104,7 @@ class Symbols:
         known = chains.get(anchor, [""])[-1].rpartition(":")[0]
         tree = known.removesuffix(ANCHOR[1]) if known.endswith(ANCHOR[1]) else ""
         return {
-            address: " <- ".join(_below(tree, place) for place in chain)
+            address: " <- ".join(place.removeprefix(tree) for place in chain)
             for address, chain in chains.items()
             if not chain[0].startswith("?") and not chain[0].endswith((":?", ":0"))
         }
-
-
-def _below(tree: str, place: str) -> str:
-    """A place's file as the tree calls it."""
-    return place.removeprefix(tree).removeprefix("./")
