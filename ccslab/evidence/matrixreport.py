@@ -15,7 +15,7 @@ from ccslab.evidence.cell import Cell, State
 from ccslab.evidence.matrix import Matrix
 from ccslab.evidence.parity import Pair
 from ccslab.evidence.results import read_results
-from ccslab.evidence.table import STYLES, duration, plain_table, show, shown_path, size
+from ccslab.evidence.table import STYLES, counted, duration, plain_table, show, shown_path, size
 from ccslab.evidence.text import one_line, visible, write
 
 REPORT = "matrix.md"
@@ -92,12 +92,10 @@ def place(matrix: Matrix, cell: Cell, folder: Path) -> Path:
 def parity_line(pair: Pair) -> str:
     """Whether a kernel's policies are the same on two architectures."""
     found = pair.stages["enforcing"]
-    verdict = (
-        "as declared" if pair.passed else f"{pair.undeclared} lines differ undeclared (lab.parity shows them)"
-    )
+    equal = counted(len(found.equal), "line")
     return (
-        f"parity {pair.kernel}: {len(found.equal)} lines equal on {' and '.join(pair.arches)}, "
-        f"{len(found.declared)} differ, {verdict}"
+        f"parity {pair.kernel}: {equal} equal on {' and '.join(pair.arches)}, "
+        f"{len(found.declared)} differ as declared, {pair.undeclared} undeclared"
     )
 
 

@@ -19,7 +19,7 @@ from ccslab.errors import EXIT_PASSED, EXIT_VERDICT, UserError
 from ccslab.evidence import markdown
 from ccslab.evidence import run as runs
 from ccslab.evidence.cell import VERDICTS, Cell
-from ccslab.evidence.table import STYLES, plain_table, show, shown_path
+from ccslab.evidence.table import STYLES, counted, plain_table, show, shown_path
 from ccslab.evidence.text import one_line, write, write_json
 from ccslab.labs import tuning
 from ccslab.labs.definition import Lab
@@ -139,7 +139,7 @@ def show_pair(pair: Pair, console: Console) -> None:
         )
     show(table, console)
     for name, count in by_declaration(pair.stages[JUDGED[-1]].declared).items():
-        console.print(Text(f"  {count} lines differ by {name}"))
+        console.print(Text(f"  {count} {'line differs' if count == 1 else 'lines differ'} by {name}"))
     for stage in JUDGED:
         lines = pair.stages[stage].drift()
         for line in [
@@ -152,13 +152,14 @@ def show_pair(pair: Pair, console: Console) -> None:
 def text(lab: Lab, pair: Pair) -> str:
     """The report in Markdown."""
     a, b = pair.arches
+    verdict = "passed" if pair.passed else f"failed: {counted(pair.undeclared, 'line')} may not differ and do"
     out = [
         f"# {lab.name}: policies of kernel {pair.kernel} on {a} and {b}\n\n",
         f"{a} is `{pair.folders[0].name}`, {b} is `{pair.folders[1].name}`.\n",
         "Compared are the protected domains and the exception policy, each operation of a line by itself.\n"
         "What may differ is declared in `policies/architectures.toml`. Learned policy holds names that\n"
         "programs make up anew in each run; judged is what the lab's rules make of it: tuned, enforcing.\n\n",
-        f"**{'passed' if pair.passed else f'failed: {pair.undeclared} lines differ that may not'}**\n\n",
+        f"**{verdict}**\n\n",
         markdown.table(
             ("stage", "equal", "as declared", "undeclared"),
             (

@@ -33,7 +33,7 @@ def phase_line(phase: PhaseResult, results: Results) -> Text:
     """
     verdict, failed = _phase_verdict(phase, results)
     line = Text(f"  {phase.name:<11}{phase.seconds:>7.1f} s  ", end="")
-    line.append(f"{_count(phase.requests, 'request'):<13}{_count(phase.violations, 'violation'):<15}")
+    line.append(f"{counted(phase.requests, 'request'):<13}{counted(phase.violations, 'violation'):<15}")
     line.append(verdict, STYLES[verdict])
     if failed:
         line.append(f" ({failed} of {_checks_of(phase, results)})")
@@ -184,7 +184,7 @@ def _drift(results: Results) -> Text:
         # Without a tuned phase nothing was compared, and no drift is no finding.
         compared = any(phase.name is Phase.TUNED for phase in results.phases)
         return Text("Drift from the golden policy: none" if compared else "Drift: not compared")
-    text = Text(f"Drift from the golden policy: {_count(count, 'line')}")
+    text = Text(f"Drift from the golden policy: {counted(count, 'line')}")
     for line in results.drift[:DRIFT_LINES]:
         text.append(f"\n  {one_line(line)}")
     if count > DRIFT_LINES:
@@ -228,8 +228,9 @@ def _phase_verdict(phase: PhaseResult, results: Results) -> tuple[str, int]:
 
 
 def _checks_of(phase: PhaseResult, results: Results) -> str:
-    return _count(sum(check.phase is phase.name for check in results.checks), "check")
+    return counted(sum(check.phase is phase.name for check in results.checks), "check")
 
 
-def _count(number: int, word: str) -> str:
+def counted(number: int, word: str) -> str:
+    """A number of things: ``1 line``, ``2 lines``."""
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
