@@ -187,6 +187,8 @@ def clean(runs: Path, *, keep: int, lab: str = "") -> list[Path]:
     if keep < 0:
         raise UserError(f"keep must be 0 or more, not {keep}")
     removed: list[Path] = []
+    if not runs.is_dir():
+        return removed
     with disk_errors(runs):
         of_a_kind: dict[tuple[str, str, str], list[Run]] = {}
         for run in listed(runs, lab):

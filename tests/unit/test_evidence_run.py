@@ -185,3 +185,29 @@ def test_the_blocks_error_is_told_also_when_its_evidence_does_not_fit(
         body()
     (run,) = runs_of.listed(tmp_path)
     assert run.state is State.BROKEN
+
+
+def test_clean_counts_each_kernel_and_architecture_by_itself(tmp_path: Path) -> None:
+    cells = [("x86_64", "6.12"), ("i386", "6.12"), ("x86_64", "6.1"), ("x86_64", "6.12")]
+    made = []
+    for minute, (arch, kernel) in enumerate(cells):
+        started = NOON + timedelta(minutes=minute)
+        with runs_of.create(tmp_path, lab="sample-lab", arch=arch, kernel=kernel, now=started) as living:
+            made.append(living.folder)
+    assert runs_of.clean(tmp_path, keep=1) == made[:1]
+    assert runs_of.clean(tmp_path, keep=2) == []  # fewer than are to be kept: none goes
+    assert runs_of.clean(tmp_path / "nosuch", keep=1) == []
+
+
+def test_what_is_made_of_several_runs_is_named_by_lab_and_time(tmp_path: Path) -> None:
+    with runs_of.create(tmp_path / "matrix", lab="sample-lab", now=NOON) as living:
+        assert living.folder == tmp_path / "matrix" / "sample-lab-20251122T120000Z"
+        assert runs_of.reopen(living.run) is None
+        (run,) = runs_of.listed(tmp_path / "matrix", "sample-lab")
+        assert run.pid == os.getpid()
+        assert runs_of.listed(tmp_path) == []
+    again = runs_of.reopen(run)
+    assert again is not None
+    with again:
+        assert run.state is State.RUNNING
+    assert run.state is State.BROKEN
