@@ -150,6 +150,31 @@ def test_what_a_brace_tells_is_not_enough_to_be_upstream(tmp_path: Path) -> None
     assert only(made).outcome is Outcome.CONFLICT
 
 
+def test_what_would_be_added_twice_is_named(tmp_path: Path) -> None:
+    helper = code("helper", size=3)
+    changed = OLD.replace(code("two"), f"{code('two')}\n{helper}")
+    new = f"{helper}\n{OLD}"
+    assert says(only(trees(tmp_path / "a", {"a.c": OLD}, {"a.c": new}, {"a.c": changed}))) == [
+        ("a.c", Outcome.OFFSET, "+7 lines; adds lines that the new tree has at line 1: look at it")
+    ]
+    # Where the old tree had them too, it is meant so.
+    made = trees(tmp_path / "b", {"a.c": new}, {"a.c": new}, {"a.c": f"{new}\n{helper}"})
+    assert says(only(made)) == [("a.c", Outcome.CLEAN, "")]
+
+
+def test_a_name_that_is_gone_is_named_though_the_lines_merge(tmp_path: Path) -> None:
+    old = code("one", "three").replace("one_0();", "int old_name = 1;")
+    new = old.replace("old_name", "new_name")
+    used = old.replace("three_6();", "three_6(old_name); /* one_1 */")
+    assert says(only(trees(tmp_path / "a", {"a.c": old}, {"a.c": new}, {"a.c": used}))) == [
+        ("a.c", Outcome.CLEAN, "uses old_name, gone from the new tree's file: look at it")
+    ]
+    # In a comment, or in a text that is no program, it is a word like others.
+    said = old.replace("\tthree_6();", "\t/* old_name */\n\tthree_6();")
+    assert says(only(trees(tmp_path / "b", {"a.c": old}, {"a.c": new}, {"a.c": said})))[0][2] == ""
+    assert says(only(trees(tmp_path / "c", {"a.rst": old}, {"a.rst": new}, {"a.rst": used})))[0][2] == ""
+
+
 def test_half_upstream_is_merged(tmp_path: Path) -> None:
     both = CHANGED.replace("three_6();", "three_six();")
     made = trees(tmp_path, {"a.c": OLD}, {"a.c": CHANGED}, {"a.c": both})
@@ -163,10 +188,12 @@ def test_half_upstream_is_merged(tmp_path: Path) -> None:
 
 def test_one_file_upstream_the_other_not(tmp_path: Path) -> None:
     new = {"a.c": CHANGED, "b.c": OLD}
-    patch = only(trees(tmp_path, {"a.c": OLD, "b.c": OLD}, new, {"a.c": CHANGED, "b.c": CHANGED}))
+    made = trees(tmp_path, {"a.c": OLD, "b.c": OLD}, new, {"a.c": CHANGED, "b.c": CHANGED})
+    patch = only(made)
     assert [file.verdict.outcome for file in patch.files] == [Outcome.UPSTREAM, Outcome.CLEAN]
     assert patch.outcome is Outcome.CLEAN
     assert mail.parse(patch.new).sections[0].names == {"b.c"}
+    assert folder.verify([patch], made.series, made.new.folder) == 1
 
 
 def test_conflict_names_the_place_on_both_sides(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def port(settings: Settings, *, to: str, out: str = "", force: bool = False) -> 
     choice = catalog.find(replace(settings, tree="", sha256="", fragment=(), arch=Settings.arch))
     tree = source.fetch(choice.source, settings.store)
     series = choice.patchset.series(tree.version)
-    new = _target(settings, to)
+    new = target(settings, to)
     again = f"./inv kernel.port --from {settings.kernel} --to {shlex.quote(to)}"
     for flag, value in (("patchset", settings.patchset), ("sha256", settings.sha256)):
         again += f" --{flag} {shlex.quote(value)}" if value else ""
@@ -53,6 +53,9 @@ def port_series(
         raise UserError("there is nothing to port: the series is empty", where=series.folder or "")
     names = [patch.path.relative_to(series.folder).as_posix() for patch in series.patches]
     folders.check_names(names)
+    for tree in (old, new):
+        if out.resolve().is_relative_to(tree.folder.resolve()):
+            raise UserError("is in a kernel tree, which is only read", where=out, mend="give another --out")
     identity = folders.Identity(_branch(old.version), _branch(new.version))
     folder = folders.open_folder(out, identity, force=force)
     if folder.resumed and not force:
@@ -76,7 +79,7 @@ def port_series(
     return EXIT_VERDICT if told.conflicts else EXIT_PASSED
 
 
-def _target(settings: Settings, to: str) -> walk.Tree:
+def target(settings: Settings, to: str) -> walk.Tree:
     """The tree to port to; only read."""
     known = catalog.names(settings.root)
     if not to:

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from ccslab.kernel.port import tools
 from ccslab.kernel.port.chunk import Chunk, chunks_of
+from ccslab.kernel.port.hints import hints
 from ccslab.kernel.port.mail import Section
 from ccslab.kernel.port.sides import File, Sides
 
@@ -29,6 +30,7 @@ class Outcome(StrEnum):
 
 
 ORDER = list(Outcome)
+FORWARD = {Outcome.CLEAN, Outcome.OFFSET, Outcome.MERGED}
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,9 @@ def port(sides: Sides, sections: Sequence[Section], labels: Labels, scratch: Pat
         merged = tools.merge(
             ours.content, base.content, theirs.content, labels=_names(labels), scratch=scratch
         )
-        return _text(sides, merged, sections, scratch)
+        verdict = _text(sides, merged, sections, scratch)
+        told = hints(sections, base.content, ours.content) if verdict.outcome in FORWARD else []
+        return replace(verdict, detail="; ".join(filter(None, (verdict.detail, *told))))
     if ours == base:
         return Verdict(Outcome.CLEAN, theirs)
     return _came_or_went(sides, labels, scratch)

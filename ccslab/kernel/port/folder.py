@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ccslab.errors import InfrastructureError, UserError
+from ccslab.kernel.port.file import Outcome
 from ccslab.kernel.port.mail import encode
 from ccslab.kernel.port.sides import File, read
 from ccslab.kernel.port.walk import PortedPatch
@@ -72,13 +73,13 @@ def open_folder(path: Path, identity: Identity, *, force: bool = False) -> Folde
     :param force: write over what is there.
     :raises UserError: something else is there, or what we wrote was changed by hand.
     """
+    if path.exists() and not path.is_dir():
+        raise UserError("is no folder", where=path)
     state = _state(path / STATE)
     mine = state.get("origin") == identity.origin and state.get("target") == identity.target
     folder = Folder(path, identity, state.get("written", {}), state.get("asked", {}) if mine else {})
     if force:
         return folder
-    if path.exists() and not path.is_dir():
-        raise UserError("is no folder", where=path)
     if not mine and path.is_dir() and any(path.iterdir()):
         what = f"is of the port {state['origin']} to {state['target']}" if state else "is not empty"
         raise UserError(what, where=path, mend="give another --out, or --force to write over it")
@@ -112,7 +113,8 @@ def listing(patches: Sequence[PortedPatch]) -> str:
         elif not one.settled:
             lines.append(f"# {one.name}: conflict, see {marked_file(one.name, '')}")
         elif not one.new:
-            lines.append(f"# {one.name}: left out, the new tree has it")
+            why = "the new tree has it" if one.outcome is Outcome.UPSTREAM else "nothing is left of it"
+            lines.append(f"# {one.name}: left out, {why}")
         elif whole:
             lines.append(one.name)
         else:
@@ -134,8 +136,9 @@ def verify(patches: Sequence[PortedPatch], series: Series, new: Path) -> int:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(encode(one.new))
         ported = load_patches(written, [one.name for one in settled], "the new series")
+        whole = Series(written, ported, series.overlay)
         try:
-            apply_series(Series(written, ported, series.overlay), new, scratch)
+            apply_series(whole, new, scratch)
         except UserError as error:
             raise InfrastructureError(
                 f"the new series does not apply: {error.what}", where=error.where
@@ -144,7 +147,8 @@ def verify(patches: Sequence[PortedPatch], series: Series, new: Path) -> int:
         for one in settled:
             wanted |= one.after
         for name, file in wanted.items():
-            if read(scratch, name) != file:
+            # What no patch changes any more was not copied.
+            if read(scratch if name in whole.files() else new, name) != file:
                 raise InfrastructureError("the new series makes something else of it", where=name)
     return len(settled)
 

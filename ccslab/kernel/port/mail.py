@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +38,14 @@ class Section:
     def telling(self) -> bool:
         """Whether a file that looks like the patched one must be it: not so after a few braces and blanks."""
         return all(_told(hunk) >= TELLING for hunk in self.hunks)
+
+    def added(self) -> Iterator[str]:
+        """Each run of added lines that is long enough to be known again."""
+        for hunk in self.hunks:
+            body = "".join(line if line.startswith("+") else "\n" for line in lines_of(hunk)[1:])
+            for run in re.findall(r"(?:^\+.*\n)+", body, re.MULTILINE):
+                if _told(f"@@\n{run}") >= TELLING:
+                    yield "".join(line[1:] for line in lines_of(run))
 
     def text(self, name: str) -> str:
         """A plain patch of these hunks, for a file of any name."""

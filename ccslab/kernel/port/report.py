@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -175,7 +176,7 @@ def _place(number: int, count: int, chunk: Chunk, port: Port, patch: PortedPatch
     told = [
         f"Place {number} of {count}"
         + ("." if patch.waits_for else f", line {chunk.marked_line} of that file."),
-        f"```text\n{sides}```",
+        _fence(sides, "text"),
         f"What the patch changes there ({port.old.version} without it, and with it):",
         _fenced(_diff(chunk.base, chunk.theirs.lines)),
         f"What the new tree changed there ({port.old.version}, and {port.new.version}):",
@@ -235,8 +236,13 @@ def _fenced(lines: Sequence[str]) -> str:
     if len(lines) > DIFF_LINES_MAX:
         shown.append(f"... {len(lines) - DIFF_LINES_MAX} more lines")
     body = "\n".join(shown) or "(nothing)"
-    fence = "`" * max(3, 1 + max((len(line) - len(line.lstrip(" +-`")) for line in shown), default=0))
-    return f"{fence}diff\n{body}\n{fence}"
+    return _fence(body, "diff")
+
+
+def _fence(body: str, kind: str) -> str:
+    """A block of code that nothing in it can end."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", body)), default=0))
+    return f"{fence}{kind}\n{body.rstrip(chr(10))}\n{fence}"
 
 
 def _subject(patch: PortedPatch) -> str:

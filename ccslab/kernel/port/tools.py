@@ -131,9 +131,9 @@ class Differ:
         parts = []
         for lines in sorted(set(context.values())):
             names = sorted(name for name in context if context[name] == lines)
-            parts += _by_file(
-                self._shown("--patch", f"-U{lines}", "-M", f"--abbrev={digits}", *trees, "--", *names)
-            )
+            # As text, whatever is in it: patch cannot read git's binary form.
+            shown = ["--patch", "--text", f"-U{lines}", "-M", f"--abbrev={digits}"]
+            parts += _by_file(self._shown(*shown, *trees, "--", *names))
         parts = [_with_hunks(part, own) for part in parts]
         return stat, "".join(sorted(parts, key=lambda part: part.partition("\n")[0]))
 
