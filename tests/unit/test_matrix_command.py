@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The matrix, the comparison and the parity from the command line, on a lab whose phases are cut out.
+
+In the copied checkout a cell's run finds no guest: what is tested is all around it, in processes of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.checkout import Checkout
+
+# A build that leaves artifacts, each of its kernel and architecture.
+BUILD = """
+
+def build(settings, recipe, *, update=False):
+    examine(settings, recipe)
+    name = catalog.find(settings).name
+    folder = settings.store.root / "cut-out" / f"{name}-{settings.arch}"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "manifest.json").write_text(json.dumps({"release": name, "patches": []}))
+    return Parts(folder, folder, accel.Accel("tcg", "nothing is booted"))
+"""
+# A run that leaves policies and attacks; the stock kernel lets the new mount through.
+DRIVE = """
+
+def _drive(settings, lab, parts, results, folder, *, update_golden):
+    import os
+    from ccslab.labs.results import WANTED, AttackResult, Outcome, PhaseResult
+    if (settings.root / f"crash-{results.kernel}").exists():
+        os.abort()
+    with (settings.root / "ran").open("a") as stream:
+        stream.write(f"{results.kernel}/{results.arch}\\n")
+    results.phases = [PhaseResult(Phase.BOOT, 1.0), PhaseResult(Phase.TUNED, 1.0)]
+    results.policy_memory_bytes = {"enforcing": 65536}
+    library = {"x86_64": "x86_64-linux-gnu", "i386": "i386-linux-gnu"}[results.arch]
+    policy = f"<kernel> /usr/sbin/apache2\\nuse_profile 3\\nfile read /usr/lib/{library}/libc.so.6\\n"
+    for stage in ("learned", "tuned", "enforcing"):
+        place = folder / "policy" / stage
+        place.mkdir(parents=True)
+        (place / "domain_policy.conf").write_text(policy)
+        (place / "exception_policy.conf").write_text("")
+    record = "<kernel> /usr/sbin/apache2: file mount tmpfs /var/www/html/docs/ tmpfs 0x0"
+    for attack in lab.attacks:
+        told = AttackResult(attack.name, attack.title, dict(WANTED), {}, {Phase.ENFORCING: [record]})
+        if results.kernel.startswith("stock-") and attack.name == "mount-new":
+            told = AttackResult(attack.name, attack.title, {**WANTED, Phase.ENFORCING: Outcome.UNDENIED})
+        results.attacks.append(told)
+    results.finished = True
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    """A checkout whose labs have no guest."""
+    made = Checkout(tmp_path / "checkout", tmp_path / "cache")
+    for name, text in {"labs/setup.py": BUILD, "evidence/scenario.py": DRIVE}.items():
+        with (made.root / "ccslab" / name).open("a") as stream:
+            stream.write(text)
+    return made
+
+
+def ran(checkout: Checkout) -> list[str]:
+    return sorted((checkout.root / "ran").read_text().split())
+
+
+def test_every_combination_is_run_and_one_crash_is_one_cell(checkout: Checkout) -> None:
+    (checkout.root / "crash-6.1").touch()
+    done = checkout.lab("lab.scenario", "apache-cgi", "--kernel", "6.12,6.1,stock-6.12", "--arch", "all")
+    assert done.returncode == 3, done.stderr
+    assert ran(checkout) == sorted(
+        f"{kernel}/{arch}" for kernel in ("6.12", "stock-6.12") for arch in ("x86_64", "i386")
+    )
+    assert "Matrix of apache-cgi: 2 passed, 2 failed, 2 error" in done.stdout
+    assert re.search(r"6\.12 +x86_64 +passed +\S.* 20/20 +\d+ +64\.0 KiB", done.stdout)
+    assert re.search(r"6\.1 +i386 +error ", done.stdout)
+    assert "was killed by Aborted" in done.stdout
+    assert "parity 6.12: 0 lines equal" not in done.stdout
+    assert re.search(
+        r"parity 6\.12: \d+ lines? equal on x86_64 and i386, 1 differ as declared, 0 und", done.stdout
+    )
+    assert "parity stock-6.12: " in done.stdout
+    assert "parity 6.1: " not in done.stdout
+    (path,) = checkout.runs.glob("matrix/*/matrix.json")
+    kept = json.loads(path.read_bytes())
+    assert kept["ended"]
+    assert [pair["kernel"] for pair in kept["parity"]] == ["6.12", "stock-6.12"]
+    assert (path.parent / "junit.xml").is_file()
+    for cell in kept["cells"]:
+        assert (checkout.runs / cell["run"] / "results.json").is_file() == (cell["state"] != "error")
+
+
+def test_all_passed_is_0_and_a_failed_verdict_1(checkout: Checkout) -> None:
+    assert checkout.lab("lab.scenario", "apache-cgi", "--kernel", "6.12,6.1").returncode == 0
+    assert checkout.lab("lab.scenario", "apache-cgi", "--kernel", "6.12,stock-6.12").returncode == 1
+
+
+def test_what_is_wrong_is_said_before_anything_is_started(checkout: Checkout) -> None:
+    for words, said in {
+        "lab.scenario apache-cgi --kernel all --golden": "error: --golden takes one kernel and",
+        "lab.scenario apache-cgi --kernel 6.12,6.1 --accel kmv": "error: unknown accelerator 'kmv'",
+        "lab.compare apache-cgi --kernel 6.12,6.1,7.2": "error: a comparison takes two kernels",
+        "lab.compare apache-cgi --kernel stock-6.12": "error: a comparison takes two kernels",
+        "lab.compare apache-cgi --runs a": "error: --runs: a comparison takes two runs, not 1",
+        "lab.parity apache-cgi --kernel 6.12,6.1": "error: parity is of one kernel on two architectures",
+    }.items():
+        done = checkout.lab(*words.split())
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+        assert done.stderr.startswith(said)
+    assert not checkout.runs.exists()
+
+
+def test_a_comparison_runs_what_is_not_current(checkout: Checkout) -> None:
+    done = checkout.lab("lab.compare", "apache-cgi")
+    assert done.returncode == 0, done.stderr
+    assert ran(checkout) == ["6.12/x86_64", "stock-6.12/x86_64"]
+    assert "6.12 stops what stock-6.12 lets through: mount-new" in done.stdout
+    done = checkout.lab("lab.compare", "apache-cgi", "--kernel", "stock-6.12,6.12")
+    assert done.stdout.count("is current") == 2
+    assert len(ran(checkout)) == 2
+    # The lab has changed: neither run is current, and both are made again.
+    with (checkout.root / "labs/apache-cgi/README.md").open("a") as stream:
+        stream.write("\n")
+    checkout.lab("lab.compare", "apache-cgi")
+    assert len(ran(checkout)) == 4
+    folders = sorted(checkout.runs.glob("apache-cgi-x86_64-*"))
+    patched, stock = folders[0], folders[-1]
+    done = checkout.lab("lab.compare", "apache-cgi", "--runs", f"{patched},{stock}")
+    assert done.returncode == 1
+    assert "unexpected: attack mount-new" in done.stdout
+
+
+def test_a_comparison_with_a_run_that_comes_to_no_verdict(checkout: Checkout) -> None:
+    (checkout.root / "crash-stock-6.12").touch()
+    done = checkout.lab("lab.compare", "apache-cgi")
+    assert done.returncode == 3
+    assert done.stderr.startswith("error: stock-6.12 x86_64: was killed by Aborted - see ")
+
+
+def test_parity_of_one_kernel_is_on_all_architectures(checkout: Checkout) -> None:
+    done = checkout.lab("lab.parity", "apache-cgi", "--kernel", "6.1")
+    assert done.returncode == 0, done.stderr
+    assert ran(checkout) == ["6.1/i386", "6.1/x86_64"]
+    assert "1 line differs by library folder" in done.stdout
+    assert checkout.lab("lab.clean", "--keep", "0").returncode == 0
+    assert not list(checkout.runs.glob("*/*.json"))
+    assert not list(checkout.runs.glob("parity/*"))
