@@ -16,10 +16,10 @@ KIND = "kmemleak"
 SCAN_TIMEOUT_S = 120.0
 # Two scans, for the first only notes the checksum of what it suspects; and kmemleak suspects nothing that
 # is younger than five seconds (mm/kmemleak.c, MSECS_MIN_AGE), which is time and no event.
-SCAN = """
-mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
-cd /sys/kernel/debug && echo scan >kmemleak && sleep 6 && echo scan >kmemleak && cat kmemleak
-"""
+SCAN = (
+    "mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug; cd /sys/kernel/debug && "
+    "echo scan >kmemleak && sleep 6 && echo scan >kmemleak && cat kmemleak"
+)
 _FIRST = re.compile(r"^unreferenced object ", re.MULTILINE)
 _SIZE = re.compile(r"\(size (\d+)\)")
 _COMMAND = re.compile(r'comm "(.*?)", pid')
@@ -48,7 +48,7 @@ def parse(text: str) -> list[Splat]:
     """The leaks in what /sys/kernel/debug/kmemleak says."""
     found: dict[tuple[str, ...], Splat] = {}
     for part in _FIRST.split(text)[1:]:
-        lines = [f"unreferenced object {part}".rstrip(), ""][0].splitlines()
+        lines = f"unreferenced object {part}".rstrip().splitlines()
         frames = _FRAME.findall(part)
         place = next((frame for frame in frames if not _ALLOCATOR.match(frame)), "an unknown place")
         size, command = _SIZE.search(part), _COMMAND.search(part)

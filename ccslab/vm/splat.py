@@ -28,8 +28,8 @@ _TASK = re.compile(r"CPU: \d+ (?:UID: \d+ )?PID: \d+ Comm: ")
 _TRACE = re.compile(r" ?Call Trace:")
 _IN_TRACE = re.compile(r"\s|(?:[RE][A-Z0-9]{1,2}|[C-G]S|CR\d|ORIG_[RE]AX|Code): ")  # frames, registers
 _SCISSORS = "[ cut here ]"
-# What differs between two occurrences of one mistake.
-_PASSING = re.compile(r"\b(?:CPU: \d+|PID: \d+|CPU#\d+: \S+|[0-9a-f]{8,})")
+# What differs between two occurrences of one mistake: numbers, but not those of source lines.
+_PASSING = re.compile(r"CPU#\d+: \S+|(?<!\.[chS]:)\b\d+\b|\b[0-9a-f]{8,}\b")
 
 
 @dataclass(frozen=True)
@@ -183,8 +183,10 @@ class Splats:
         splat, self._open, self._kind, self._traced = self._open, None, None, False
         if splat is None:
             return
+        splat.title = splat.title or splat.lines[-1]
         if earlier := self._done.get(splat.cause):
-            earlier.times += 1
+            # The same instant again is the same splat again, shown by a dmesg on the console.
+            earlier.times += splat.at_s != earlier.at_s
         elif len(self._done) < KEPT:
             self._done[splat.cause] = splat
 
