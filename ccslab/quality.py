@@ -36,6 +36,8 @@ def lint(settings: Settings) -> int:
 def check(settings: Settings, *, only: str = "", quick: bool = False) -> int:
     """Lint, then pytest over all (or ``only``) tests; its summary line comes last. Returns an exit code.
 
+    Tests marked ``nightly`` run only where their file is named.
+
     :param quick: leave out what boots a guest.
     :raises UserError: ``only`` is not there.
     """
@@ -43,13 +45,20 @@ def check(settings: Settings, *, only: str = "", quick: bool = False) -> int:
         raise UserError("there is no such test file or folder", where=only, mend="name one below tests")
     if not only and lint(settings):
         return EXIT_VERDICT
+    marked = " and ".join(
+        f"not {marker}" for marker, out in (("guest", quick), ("nightly", ".py" not in only)) if out
+    )
     argv = [
         sys.executable,
         "-m",
         "pytest",
         *([only] if only else []),
-        *(["-m", "not guest"] if quick else []),
+        *(["-m", marked] if marked else []),
     ]
+    if not only and not quick:
+        for path in sorted((settings.root / "tests").rglob("test_*.py")):
+            if "pytest.mark.nightly" in path.read_text():
+                print(f"left out, for the night: ./inv test --only {path.relative_to(settings.root)}")
     return EXIT_VERDICT if _call(settings, argv) else EXIT_PASSED
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -29,13 +30,21 @@ enforcing = { record = "." }
 """
 # The run stays in this step until something happens to it.
 BUSY = "touch /run/busy; tail -f /dev/null"
-START_S = 600.0  # the first run of all builds and boots
+# A process that waits for a frozen file system for longer than a second is what the kernel calls a hung task.
+HANG = """
+mount /dev/vdb /mnt && fsfreeze -f /mnt && echo 1 >/proc/sys/kernel/hung_task_timeout_secs
+touch /mnt/in-vain &
+timeout 30 sh -c "until dmesg | grep -q 'blocked for more than'; do sleep 0.2; done"
+echo 0 >/proc/sys/kernel/hung_task_timeout_secs; fsfreeze -u /mnt; wait; umount /mnt
+echo the hang is over; exit 1
+"""
+START_S = 600.0  # the first run of all boots, on a host that does other things too
 SOON_S = 30.0
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """A checkout whose labs have the server of apache-cgi and little to do."""
+def checkout(tmp_path_factory: pytest.TempPathFactory, kernel: Path, server_image: Path) -> Checkout:
+    """A checkout whose labs have the server of apache-cgi and little to do; kernel and image are built."""
     return Checkout(tmp_path_factory.mktemp("weather") / "checkout")
 
 
@@ -149,9 +158,27 @@ def test_a_guest_that_panics_ends_the_run_at_once_with_its_last_words(
     assert f"{run.folder}/console.log: " in done.stderr
     assert "sysrq triggered crash" in (run.folder / "console.log").read_text()
     assert "sysrq triggered crash" in results(run.folder)["error"]
+    assert "sysrq_handle_crash+0x" in (run.folder / "splats/001.txt").read_text()
     assert (run.folder / "junit.xml").is_file()
     about = json.loads((run.folder / "machine.json").read_text())
     assert not exists(about["pid"])
+
+
+def test_a_splat_of_the_kernel_is_a_failed_check_that_shows_the_trace(
+    checkout: Checkout, lab: Callable[..., str]
+) -> None:
+    name = lab(HANG)
+    done = checkout.lab("lab.scenario", name, timeout_s=START_S)
+    assert "the hang is over" in done.stderr, done.stderr
+    (run,) = listed(checkout.runs, name)
+    failed = [check for check in results(run.folder)["checks"] if not check["passed"]]
+    assert [(check["phase"], check["name"]) for check in failed] == [
+        ("disabled", "hung task: splats/001.txt")
+    ], failed
+    assert re.match(r"INFO: task touch:\d+ blocked for more than 1 seconds", failed[0]["detail"])
+    trace = (run.folder / "splats/001.txt").read_text()
+    assert "percpu_rwsem_wait+0x" in trace
+    assert "percpu_rwsem_wait+0x" in (run.folder / "junit.xml").read_text()
 
 
 def test_a_service_that_does_not_run_is_named(checkout: Checkout, lab: Callable[..., str]) -> None:
