@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import lzma
 import os
 import shutil
@@ -10,11 +11,15 @@ import tarfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from ccslab.errors import UserError
+from ccslab.errors import InfrastructureError, UserError
 from ccslab.store import disk_errors, hash_file
 
 MEMBERS_MAX = 500_000  # a kernel tree has 90,000
 BYTES_MAX = 8 << 30  # a kernel tree has 1.5 GiB
+# What the disk says of members that contradict each other: a file below a file, a link to nothing.
+_MEMBERS_FAULT = {
+    errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL,
+}  # fmt: skip
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
 
 
@@ -55,7 +60,7 @@ def unpack(path: Path, folder: Path) -> Path:
     except UnicodeError as error:
         raise UserError(f"has a name that is no text: {error}", where=path) from error
     except FileNotFoundError as error:
-        raise UserError("there is no such file", where=error.filename or path) from error
+        raise UserError("there is no such file", where=path) from error
     _links_stay_inside(path, folder)
     inside = list(folder.iterdir())
     return inside[0] if len(inside) == 1 and inside[0].is_dir() and not inside[0].is_symlink() else folder
@@ -74,25 +79,43 @@ def _one(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path, folder: 
     target = _target(member.name, path, folder)
     if target == folder:
         return
-    with disk_errors(folder):
-        if member.isdir():
-            target.mkdir(parents=True, exist_ok=True)
+    try:
+        with disk_errors(folder):
+            _put(archive, member, path, folder, target)
+    except InfrastructureError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno in _MEMBERS_FAULT:
+            raise UserError(f"{member.name!r} cannot be unpacked: {cause.strerror}", where=path) from error
+        raise
+
+
+def _put(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path, folder: Path, target: Path) -> None:
+    if member.isdir():
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    content = target
+    if member.islnk():
+        content = _target(member.linkname, path, folder)
+        if content.is_symlink() or not content.is_file():
+            raise UserError(f"{member.name!r} is a link to {member.linkname!r}, which is no file", where=path)
+        if content == target:
             return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.is_symlink() or target.is_file():
-            target.unlink()  # a name that comes twice, as tar has it: the last one counts
-        if member.issym():
-            target.symlink_to(member.linkname)
-        elif member.islnk():
-            shutil.copyfile(_target(member.linkname, path, folder), target, follow_symlinks=False)
-        elif member.isreg():
-            source = archive.extractfile(member)
-            assert source is not None
-            with source, target.open("xb") as sink:
-                shutil.copyfileobj(source, sink, 1 << 20)
-            target.chmod(0o755 if member.mode & 0o111 else 0o644)
-        else:
-            raise UserError(f"holds {member.name!r}, which is no file, folder or link", where=path)
+    if target.is_symlink() or target.is_file():
+        target.unlink()  # a name that comes twice, as tar has it: the last one counts
+    if member.issym():
+        target.symlink_to(member.linkname)
+    elif member.islnk():
+        shutil.copyfile(content, target)
+        target.chmod(content.stat().st_mode)
+    elif member.isreg():
+        source = archive.extractfile(member)
+        assert source is not None
+        with source, target.open("xb") as sink:
+            shutil.copyfileobj(source, sink, 1 << 20)
+        target.chmod(0o755 if member.mode & 0o111 else 0o644)
+    else:
+        raise UserError(f"holds {member.name!r}, which is no file, folder or link", where=path)
 
 
 def _target(name: str, path: Path, folder: Path) -> Path:
