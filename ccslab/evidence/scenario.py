@@ -71,7 +71,7 @@ def _drive(
     console.print(f"{lab.title}: {lab.name} on {parts.release} ({settings.arch})")
     with setup.machine(settings, lab, parts, folder, booted=booted) as machine:
         engine = Engine(
-            Guest(machine, lab),
+            Guest(machine, lab, parts.patchset["interface"]),
             results,
             folder,
             observe=lambda phase: console.print(phase_line(phase, results)),

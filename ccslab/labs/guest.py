@@ -19,7 +19,6 @@ from ccslab.policy.stat import Stat, parse_stat
 from ccslab.vm.machine import Machine
 
 DISABLED, LEARNING, PERMISSIVE, ENFORCING = range(4)
-INTERFACES = ("/proc/ccs", "/sys/kernel/security/tomoyo")
 # The permissive one last: a mark is in it, and what follows the mark may be half-written.
 LOGS = "/var/log/tomoyo/reject_003.log /var/log/tomoyo/reject_002.log"
 MARKS = "/run/ccs-lab-mark"
@@ -36,16 +35,19 @@ def appears(text: str, files: str) -> str:
 
 
 class Guest:
-    """A running machine of a lab."""
+    """A running machine of a lab.
 
-    def __init__(self, machine: Machine, lab: Lab) -> None:
+    :param interface: the folder of its kernel's policy interface.
+    """
+
+    def __init__(self, machine: Machine, lab: Lab, interface: str) -> None:
         self.machine = machine
         self.lab = lab
+        self.folder = interface
         self.patience = machine.patience
         """How many times longer than usual what happens inside the guest may take."""
         self.client = Client(machine.port("http"), patience=machine.patience)
         self._marks = 0
-        self._interface = ""
         self._by_console = False
 
     # What the administrator types on the console
@@ -105,10 +107,7 @@ class Guest:
 
     def interface(self, name: str) -> str:
         """The text of an interface file, as the kernel prints it now."""
-        if not self._interface:
-            # A kernel without our series has the one in securityfs only.
-            self._interface = self.root(f"ls -d {' '.join(INTERFACES)} 2>/dev/null | head -n 1")[1].strip()
-        return self.root(f"cat {self._interface}/{name}")[1]
+        return self.root(f"cat {shlex.quote(f'{self.folder}/{name}')}")[1]
 
     def domains(self) -> DomainPolicy:
         """The domain policy in the kernel."""

@@ -37,7 +37,10 @@ def inspect(engine: Engine, result: PhaseResult) -> None:
         timeout_s=PYTEST_TIMEOUT_S * engine.guest.patience,
         cwd=engine.lab.folder,
         # The plugin is ours, and the harness is not installed: it runs from its checkout.
-        env={"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))},
+        env={
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+            "CCSLAB_INTERFACE": engine.guest.folder,
+        },
         log=folder / f"{result.name}.log",
         check=False,
     )  # fmt: skip

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ccslab import progress
-from ccslab.errors import InfrastructureError
+from ccslab.errors import InfrastructureError, UserError
 from ccslab.kernel import catalog
 from ccslab.kernel import command as kernel
 from ccslab.labs.definition import Lab
@@ -23,8 +23,8 @@ from ccslab.vm import accel, checkpoint
 from ccslab.vm.machine import Machine, sweep
 from ccslab.vm.qemu import Disk
 
-# A kernel without our series would run Debian's loader; the policy and its checks are to be the same.
-STOCK_LOADER = "TOMOYO_loader=/sbin/ccs-init"
+# What the images have; a kernel that calls another loader by itself is told of it.
+LOADER = "/sbin/ccs-init"
 # KASAN's shadow is an eighth of the memory, and what it keeps of freed objects another share; KASAN, lockdep
 # and the rest together make an emulated guest several times slower.
 DEBUG_MEMORY_MIB = 2048
@@ -50,6 +50,12 @@ class Parts:
     def debug(self) -> bool:
         """Whether the kernel is one that looks for its own mistakes."""
         return is_debug(self.kernel)
+
+    @property
+    def patchset(self) -> Mapping[str, str]:
+        """What the kernel's patchset is called, which loader it calls, where its interface is."""
+        found: dict[str, str] = self.kernel_manifest["patchset"]
+        return found
 
     @property
     def kernel_manifest(self) -> dict[str, Any]:
@@ -110,13 +116,28 @@ def machine(
         memory_mib=max(lab.memory_mib, DEBUG_MEMORY_MIB if parts.debug else 0),
         accel=parts.accel,
         append=(
-            *(() if parts.kernel_manifest["patches"] else (STOCK_LOADER,)),
+            *_loader(parts.patchset),
             *(DEBUG_APPEND if parts.debug else ()),
         ),
         patience=DEBUG_PATIENCE if parts.debug else 1.0,
         disks=_disks(lab, settings.store),
         checkpoint=booted,
     )
+
+
+def _loader(patchset: Mapping[str, str]) -> tuple[str, ...]:
+    """The kernel parameter that a patchset's kernels need to call the image's loader.
+
+    :raises UserError: there is none.
+    """
+    if patchset["loader"] == LOADER:
+        return ()
+    if not patchset["loader_parameter"]:
+        raise UserError(
+            f"patchset {patchset['name']} calls {patchset['loader']}, and the images have {LOADER}",
+            mend="say in its manifest which loader_parameter names another loader",
+        )
+    return (f"{patchset['loader_parameter']}={LOADER}",)
 
 
 def booted(settings: Settings, lab: Lab, parts: Parts) -> Path:

@@ -6,6 +6,7 @@ Tests then read ``host.tomoyo.domain("<kernel> /usr/sbin/apache2").profile == 3`
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 
 from testinfra.host import Host
@@ -24,11 +25,12 @@ class Tomoyo(InstanceModule):  # type: ignore[misc]
 
     @cached_property
     def interface(self) -> str:
-        """The interface folder: ``/proc/ccs`` where the kernel has it.
+        """The interface folder: what ``CCSLAB_INTERFACE`` names, else ``/proc/ccs`` where the kernel has it.
 
         :raises RuntimeError: the kernel has none, TOMOYO is not active.
         """
-        for folder in INTERFACES:
+        named = os.environ.get("CCSLAB_INTERFACE")
+        for folder in (named,) if named else INTERFACES:
             if self.run_test("test -e %s/version", folder).rc == 0:
                 return folder
         raise RuntimeError("this kernel has no TOMOYO interface: is it active?")
