@@ -20,7 +20,7 @@ from ccslab.vm.death import Watch
 from ccslab.vm.feed import plain
 
 CONSOLE = Path(__file__).parent / "data" / "splats" / "hung-task.console"
-HUNG = [plain(line).strip("\r") for line in CONSOLE.read_text(newline="\n").split("\n")]
+HUNG = [plain(line).strip("\r") for line in CONSOLE.read_bytes().decode().split("\n")]
 LEAK = """\
 unreferenced object 0xffff888003f3b000 (size 256):
   comm "sh", pid 58, jiffies 4294670183
