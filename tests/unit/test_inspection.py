@@ -28,7 +28,9 @@ def engine(tmp_path: Path, checks: Checks) -> Any:
     return SimpleNamespace(
         lab=SimpleNamespace(folder=folder),
         folder=tmp_path / "run",
-        guest=SimpleNamespace(patience=1.0, machine=SimpleNamespace(ssh=SimpleNamespace(testinfra=[]))),
+        guest=SimpleNamespace(
+            patience=1.0, folder="/proc/ccs", machine=SimpleNamespace(ssh=SimpleNamespace(testinfra=[]))
+        ),
         check=lambda result, name, passed, detail="": checks.update({name: (passed, detail)}),
     )
 
