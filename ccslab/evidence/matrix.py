@@ -137,14 +137,14 @@ class Drive:
         self.matrix.save()
         with Children() as children:
             while not all(cell.over for cell in self.matrix.cells):
-                while cell := self._next():
+                while cell := self.next():
                     self._start(children, cell)
                 self.watcher.show()
                 for child, ending in children.wait(TICK_S):
                     self._take(child, ending)
                     self.matrix.save()
 
-    def _next(self) -> Cell | None:
+    def next(self) -> Cell | None:
         """The cell to be started now, if one may be."""
         busy = [cell.state for cell in self.working.values()]
         if len(busy) >= self.slots:

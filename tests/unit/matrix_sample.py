@@ -72,11 +72,7 @@ def drive(
 
 def main(stage: str, place: Path, arch: str, kernel: str) -> int:
     """What a build or a run does."""
-    # The only one of its stage: fails if a second build is there at once.
-    busy = place / "building"
     if stage == State.BUILDING:
-        busy.mkdir()
-        busy.rmdir()
         if (place / f"{arch}-{kernel}.nobuild").exists():
             print("error: Makefile: no such tree")
             return 2

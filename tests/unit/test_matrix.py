@@ -16,7 +16,9 @@ from waiting import alive, until
 
 from ccslab.evidence import run as runs
 from ccslab.evidence.cell import Cell, State
-from ccslab.evidence.matrix import FOLDER, MATRIX, open_matrix
+from ccslab.evidence.matrix import FOLDER, MATRIX, Drive, open_matrix
+from ccslab.evidence.watching import Watcher
+from ccslab.progress import console
 
 
 def plan(place: Path, cell: str, words: str) -> None:
@@ -99,6 +101,35 @@ def test_with_one_slot_one_runs_after_the_other(tmp_path: Path) -> None:
     told = sample.cells("k/a", "k/b")
     sample.drive(tmp_path, told, slots=1, run_timeout_s=2.0)
     assert [cell.state for cell in told] == [State.ERROR, State.PASSED]
+
+
+def test_one_build_at_a_time_and_no_build_waits_for_a_run(tmp_path: Path) -> None:
+    told = sample.cells("k/a", "k/b", "k/c", "k/d")
+    matrix, _ = open_matrix(tmp_path, sample.LAB, told)
+    watcher = Watcher(told, console, expected_s={}, slots=3)
+    with matrix.living:
+        drive = Drive(
+            matrix,
+            {},
+            folder=tmp_path,
+            command=lambda stage, cell: [],
+            current=lambda cell: "",
+            slots=3,
+            watcher=watcher,
+        )
+        a, b, c, d = told
+        assert drive.next() is a
+        a.state = State.BUILDING
+        drive.working = {a.name: a}
+        assert drive.next() is None
+        c.state = State.BUILT
+        assert drive.next() is c
+        a.state = State.BUILT
+        drive.working = {}
+        assert drive.next() is b
+        b.state = c.state = d.state = State.RUNNING
+        drive.working = {one.name: one for one in (b, c, d)}
+        assert drive.next() is None
 
 
 def test_a_cell_that_hangs_is_ended_at_its_deadline(tmp_path: Path) -> None:
