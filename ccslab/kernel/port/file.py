@@ -30,7 +30,6 @@ class Outcome(StrEnum):
 
 
 ORDER = list(Outcome)
-FORWARD = {Outcome.CLEAN, Outcome.OFFSET, Outcome.MERGED}
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def port(sides: Sides, sections: Sequence[Section], labels: Labels, scratch: Pat
             ours.content, base.content, theirs.content, labels=_names(labels), scratch=scratch
         )
         verdict = _text(sides, merged, sections, scratch)
-        told = hints(sections, base.content, ours.content) if verdict.outcome in FORWARD else []
+        told = hints(sections, base.content, ours.content) if verdict.outcome is not Outcome.UPSTREAM else []
         return replace(verdict, detail="; ".join(filter(None, (verdict.detail, *told))))
     if ours == base:
         return Verdict(Outcome.CLEAN, theirs)

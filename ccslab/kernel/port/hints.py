@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What makes a hunk that applies doubtful: programs merge lines and know nothing of what they mean."""
+"""What makes a hunk doubtful, even if it applies: programs merge lines and know nothing of their meaning."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WORDS_SHOWN = 4
 
 
 def hints(sections: Sequence[Section], base: bytes, ours: bytes) -> list[str]:
-    """What a person should look at, though the patch applies; empty if nothing strikes.
+    """What a person should look at; empty if nothing strikes.
 
     :param base: the old tree's file.
     :param ours: the new tree's.

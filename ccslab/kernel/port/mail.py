@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 CONTEXT = 3  # lines around a change, diff's default
@@ -15,7 +16,7 @@ _INDEX = re.compile(r"^index ([0-9a-f]{7,40})\.\.", re.MULTILINE)
 _HUNK = re.compile(r"@@ -(?P<at>\d+)(?:,(?P<old>\d+))? \+\d+(?:,(?P<new>\d+))? @@(?P<function>.*)")
 _GIT = re.compile(r"diff --git a/(?P<old>\S+) b/(?P<new>\S+)$")
 _STAT = re.compile(
-    r" (?:\S.* \| +(?:\d|Bin)|\d+ files? changed|(?:create|delete) mode |mode change |rename )"
+    r" (?:\S.* \| +(?:\d+ ?[+-]*$|Bin)|\d+ files? changed|(?:create|delete) mode |mode change |rename )"
 )
 _QUILT = re.compile(r"Index: |={67}$")
 _END = "-- \n"
@@ -126,7 +127,7 @@ def parse(text: str) -> Mail:
     tail: list[str] = []
     old = new = 0  # lines the hunk still has
     lines = lines_of(text)
-    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+    for line, following in pairwise([*lines, ""]):
         if old > 0 or new > 0:
             sections[-1].hunks[-1] += line
             old -= not line.startswith(("+", "\\"))

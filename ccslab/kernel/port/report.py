@@ -34,7 +34,8 @@ WAITING = (
     "said of it may change when that patch is mended"
 )
 STYLES = {Outcome.CONFLICT: "bold red", Outcome.MERGED: "yellow", Outcome.MENDED: "yellow", WAITS: "red"}
-DIFF_LINES_MAX = 200
+DIFF_LINES_MAX = 200  # of what a patch changes
+TREE_LINES_MAX = 40  # of what a new tree changes, which may be whole functions
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ def _place(number: int, count: int, chunk: Chunk, port: Port, patch: PortedPatch
         f"What the patch changes there ({port.old.version} without it, and with it):",
         _fenced(_diff(chunk.base, chunk.theirs.lines)),
         f"What the new tree changed there ({port.old.version}, and {port.new.version}):",
-        _fenced(_diff(chunk.base, chunk.ours.lines)),
+        _fenced(_diff(chunk.base, chunk.ours.lines), TREE_LINES_MAX),
     ]
     return "\n\n".join(told)
 
@@ -231,10 +232,11 @@ def _diff(before: Sequence[str], after: Sequence[str]) -> list[str]:
     return list(difflib.unified_diff(old, new, lineterm="", n=3))[2:]  # without the names
 
 
-def _fenced(lines: Sequence[str]) -> str:
-    shown = [printable(line) for line in lines[:DIFF_LINES_MAX] if not line.startswith("@@ -")]
-    if len(lines) > DIFF_LINES_MAX:
-        shown.append(f"... {len(lines) - DIFF_LINES_MAX} more lines")
+def _fenced(lines: Sequence[str], most: int = DIFF_LINES_MAX) -> str:
+    cut = ["@@" if line.startswith("@@ -") else printable(line) for line in lines[:most]]
+    shown = cut[1:] if cut[:1] == ["@@"] else cut  # between two pieces it says that something is left out
+    if len(lines) > most:
+        shown.append(f"... {len(lines) - most} more lines")
     body = "\n".join(shown) or "(nothing)"
     return _fence(body, "diff")
 

@@ -41,7 +41,7 @@ def merge(ours: bytes, base: bytes, theirs: bytes, *, labels: Sequence[str], scr
     :param labels: what the markers call ours, base and theirs.
     """
     named = [word for label in labels for word in ("-L", label)]
-    marked, conflicts = _merge_file(ours, base, theirs, ["--zdiff3", *named], scratch)
+    marked, conflicts = _merge_file(ours, base, theirs, ["--diff3", *named], scratch)
     content = _merge_file(ours, base, theirs, ["--ours"], scratch)[0] if conflicts else marked
     return Merge(content, marked, conflicts)
 
