@@ -61,7 +61,7 @@ def inputs_of(machine: Machine, extra: Mapping[str, Any] | None = None) -> dict[
         "initrd": hash_file(what.initrd) if what.initrd else "",
         "image": hash_file(machine.image) if machine.image else "",
         "append": what.command_line,
-        "hardware": asdict(machine.hardware),
+        "hardware": {**asdict(machine.hardware), "cpu": machine.hardware.model(machine.accel)},
         "disks": [
             {
                 "size": disk.size_bytes,

@@ -19,6 +19,9 @@ from ccslab.process import die_with_parent, need, run
 from ccslab.vm.accel import QEMU_PACKAGE, Accel
 
 PROGRAMS = {"x86_64": "qemu-system-x86_64", "i386": "qemu-system-i386"}
+# QEMU's richest.  That of qemu-system-i386 says it is an Athlon of 1999, of which Linux warns that two are
+# not fit to run together; with these numbers it is what qemu-system-x86_64 shows, without long mode.
+EMULATED_CPUS = {"x86_64": "max", "i386": "max,family=15,model=107,stepping=1"}
 # Loading a checkpoint looks to the clock's watchdog as if the TSC had jumped; without it the guest falls back
 # to the HPET, which costs an emulated device access for every look at the time.
 APPEND = ("console=ttyS0", "panic=-1", "tsc=reliable")
@@ -45,7 +48,7 @@ class Hardware:
     memory_mib: int = 1024
     machine: str = "q35"
     cpu: str = ""
-    """QEMU's CPU model; "" is the host's under KVM, QEMU's richest under TCG."""
+    """QEMU's CPU model; "" is the host's under KVM, QEMU's richest under TCG (see ``model``)."""
     icount: bool = False
     """One virtual nanosecond is one guest instruction (TCG and one CPU only): for measurements."""
 
@@ -58,6 +61,10 @@ class Hardware:
         if self.arch not in PROGRAMS:
             raise unknown("architecture", self.arch, PROGRAMS)
         return PROGRAMS[self.arch]
+
+    def model(self, accel: Accel) -> str:
+        """The CPU model QEMU is given."""
+        return self.cpu or ("host" if accel.name == "kvm" else EMULATED_CPUS[self.arch])
 
 
 @dataclass(frozen=True)
@@ -103,9 +110,8 @@ class CommandLine:
     def argv(self) -> list[str]:
         """QEMU's arguments, the program first."""
         hw = self.hardware
-        model = hw.cpu or ("host" if self.accel.name == "kvm" else "max")
         argv = [hw.program, "-name", "ccs-lab", "-nodefaults", "-no-user-config", "-display", "none"]
-        argv += ["-machine", hw.machine, "-accel", self.accel.name, "-cpu", model]
+        argv += ["-machine", hw.machine, "-accel", self.accel.name, "-cpu", hw.model(self.accel)]
         argv += ["-smp", str(hw.cpus), "-m", f"{hw.memory_mib}M"]
         if hw.icount:
             argv += ["-icount", "shift=0,sleep=off"]

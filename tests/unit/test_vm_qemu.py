@@ -20,7 +20,7 @@ from ccslab.vm.accel import TCG, Accel
 from ccslab.vm.cast import Cast
 from ccslab.vm.checkpoint import KIND, ensure
 from ccslab.vm.machine import LOCK, Machine, _locked, sweep
-from ccslab.vm.qemu import Boot, Channels, CommandLine, Hardware, ports
+from ccslab.vm.qemu import EMULATED_CPUS, Boot, Channels, CommandLine, Hardware, ports
 from ccslab.vm.qmp import EventLog
 from ccslab.vm.ssh import Keys
 
@@ -84,6 +84,9 @@ def test_an_unknown_architecture_is_named() -> None:
 def test_the_cpu_model_follows_the_accelerator() -> None:
     assert after(command_line(), "-cpu") == ["max"]
     assert after(command_line(accel=Accel("kvm", "")), "-cpu") == ["host"]
+    assert after(command_line(hardware=Hardware(arch="i386"), accel=Accel("kvm", "")), "-cpu") == ["host"]
+    assert after(command_line(hardware=Hardware(arch="i386")), "-cpu") == [EMULATED_CPUS["i386"]]
+    assert after(command_line(hardware=Hardware(arch="i386", cpu="Nehalem")), "-cpu") == ["Nehalem"]
     assert after(command_line(hardware=Hardware(cpus=1, icount=True)), "-icount") == ["shift=0,sleep=off"]
 
 
