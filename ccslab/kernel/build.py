@@ -228,6 +228,8 @@ class _Build:
             # Kernels of one source differ in few files: compiled once, found again from another work folder.
             "CCACHE_BASEDIR": str(self.tree.parent.parent),
             "CCACHE_NOHASHDIR": "1",
+            # Kbuild has the compiler write what a file depends on; so no second run of the preprocessor.
+            "CCACHE_DEPEND": "1",
         }
         compiler = "ccache gcc" if shutil.which("ccache") else "gcc"
         run(
