@@ -61,7 +61,7 @@ def run(cells: Sequence[Settings], lab: Lab) -> Matrix:
     setup.tidy(first)
     told = [Cell(one.arch, name.removesuffix(f" {one.arch}"), one.flags()) for name, one in settings.items()]
     console = progress.console
-    at_once = slots(lab.memory_mib)
+    at_once = slots(setup.memory_mib(lab, debug=first.debug))
     matrix, former = open_matrix(first.runs / FOLDER, lab.name, told)
     if former:
         console.print(f"going on with the matrix of {matrix.living.run.started:%Y-%m-%d %H:%M} UTC")

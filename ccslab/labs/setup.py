@@ -100,6 +100,11 @@ def build_image(settings: Settings, recipe: str, *, update: bool = False) -> Pat
     return folder
 
 
+def memory_mib(lab: Lab, *, debug: bool) -> int:
+    """What a lab's guest is given, with a debug kernel or an ordinary one."""
+    return max(lab.memory_mib, DEBUG_MEMORY_MIB) if debug else lab.memory_mib
+
+
 def machine(
     settings: Settings, lab: Lab, parts: Parts, folder: Path, *, booted: Path | None = None
 ) -> Machine:
@@ -113,7 +118,7 @@ def machine(
         folder,
         arch=settings.arch,
         cpus=lab.cpus,
-        memory_mib=max(lab.memory_mib, DEBUG_MEMORY_MIB if parts.debug else 0),
+        memory_mib=memory_mib(lab, debug=parts.debug),
         accel=parts.accel,
         append=(
             *_loader(parts.patchset),
