@@ -10,14 +10,14 @@ from pathlib import Path
 WAIT_S = 20.0
 
 
-def until(condition: Callable[[], object], what: str = "it happens") -> None:
+def until(condition: Callable[[], object], what: str = "it happens", within_s: float = WAIT_S) -> None:
     """Wait until a condition holds.
 
     :raises AssertionError: it does not within the deadline.
     """
-    deadline = time.monotonic() + WAIT_S
+    deadline = time.monotonic() + within_s
     while not condition():
-        assert time.monotonic() < deadline, f"waited {WAIT_S:.0f} s in vain until {what}"
+        assert time.monotonic() < deadline, f"waited {within_s:.0f} s in vain until {what}"
         time.sleep(0.01)
 
 
