@@ -130,6 +130,7 @@ def test_one_build_at_a_time_and_no_more_cells_than_slots(tmp_path: Path) -> Non
 @pytest.mark.parametrize("stage", ["build", "run"])
 def test_each_stage_has_its_deadline(tmp_path: Path, stage: str, capsys: pytest.CaptureFixture[str]) -> None:
     (cell,) = told = sample.cells("k/a")
+    (tmp_path / "a-k.nobuild").write_text("hang") if stage == "build" else plan(tmp_path, "k/a", "hang")
     assert sample.drive(tmp_path, told, **{f"{stage}_timeout_s": 0.0}).code == 3
     assert (cell.state, cell.why) == (State.ERROR, "did not end within 0 s")
     assert ("k a: running" in capsys.readouterr().out) == (stage == "run")
