@@ -113,6 +113,14 @@ def test_what_the_second_kernel_does_worse(tmp_path: Path, mode: Phase, outcome:
     assert compare_runs(LAB, a, b).unexpected == ["attack reverse-connection"]
 
 
+def test_an_attack_that_does_not_work_on_the_first_kernel_proves_nothing(tmp_path: Path) -> None:
+    a, b = left(tmp_path / "a", "stock-6.12", hole=True), left(tmp_path / "b", "6.12")
+    results = comparison.read_results(a)
+    results.attacks[1].outcomes[Phase.DISABLED] = Outcome.FAILED
+    write_results(results, a)
+    assert compare_runs(LAB, a, b).unexpected == ["attack mount-new"]
+
+
 def test_equal_kernels_differ_in_nothing(tmp_path: Path) -> None:
     found = compare_runs(LAB, left(tmp_path / "a", "6.1"), left(tmp_path / "b", "6.12"))
     assert not found.more
