@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from port_trees import Trees, code, git, put, trees
 
-from ccslab.errors import UserError
+from ccslab.errors import InfrastructureError, UserError
 from ccslab.kernel.port import folder, mail, walk
 from ccslab.kernel.port.file import Outcome
+from ccslab.kernel.port.sides import File
 from ccslab.kernel.port.walk import PortedPatch
 from ccslab.kernel.series import load_series
 
@@ -53,6 +55,24 @@ def test_on_its_own_tree_a_series_stays_as_it_is_byte_by_byte(tmp_path: Path) ->
     for patch in made.port():
         assert {file.verdict.outcome for file in patch.files} == {Outcome.CLEAN}
         assert patch.new == patch.patch.path.read_text()
+
+
+def test_the_author_s_own_cut_of_a_hunk_stays(tmp_path: Path) -> None:
+    one, two, three = (f"/*\n * {name}\n */\n{code(name)}\n" for name in ("one", "two", "three"))
+    made = trees(
+        tmp_path,
+        {"a.c": one + three},
+        {"a.c": "/* more */\n" + one + three},
+        {"a.c": one + two + three},
+        options=["--no-indent-heuristic"],
+    )
+    patch = only(made)
+    (before,), (after,) = (mail.parse(text).sections for text in (patch.patch.path.read_text(), patch.new))
+    assert patch.outcome is Outcome.OFFSET
+    assert after.hunks[0].partition("\n")[2] == before.hunks[0].partition("\n")[2]
+    # Without this git would have cut it otherwise, and nothing were shown.
+    regenerated = git(tmp_path / "repository", "diff", "HEAD~1").partition("@@")[2]
+    assert mail.parse(f"--- a/a.c\n+++ b/a.c\n@@{regenerated}\n").sections[0].hunks != before.hunks
 
 
 def test_clean(tmp_path: Path) -> None:
@@ -158,7 +178,7 @@ def test_what_would_be_added_twice_is_named(tmp_path: Path) -> None:
         ("a.c", Outcome.OFFSET, "+7 lines; adds lines that the new tree has at line 1: look at it")
     ]
     # Where the old tree had them too, it is meant so.
-    made = trees(tmp_path / "b", {"a.c": new}, {"a.c": new}, {"a.c": f"{new}\n{helper}"})
+    made = trees(tmp_path / "b", {"a.c": new}, {"a.c": new}, {"a.c": f"{new}{helper}"})
     assert says(only(made)) == [("a.c", Outcome.CLEAN, "")]
 
 
@@ -177,9 +197,11 @@ def test_a_name_that_is_gone_is_named_though_the_lines_merge(tmp_path: Path) -> 
 
 def test_half_upstream_is_merged(tmp_path: Path) -> None:
     both = CHANGED.replace("three_6();", "three_six();")
-    made = trees(tmp_path, {"a.c": OLD}, {"a.c": CHANGED}, {"a.c": both})
+    made = trees(tmp_path, {"a.c": OLD}, {"a.c": CHANGED}, {"a.c": both}, options=["-U1"])
     patch = only(made)
     assert patch.outcome is Outcome.MERGED
+    assert "\n \tthree_5();\n-\tthree_6();\n+\tthree_six();\n \tthree_7();\n-- \n" in patch.new
+    assert " \tthree_4();\n" not in patch.new  # the author wanted one line of context
     assert [line for line in patch.new.splitlines() if line.startswith(("+\t", "-\t"))] == [
         "-\tthree_6();",
         "+\tthree_six();",
@@ -331,6 +353,12 @@ def test_a_renaming_patch_does_not_write_over_another_file(tmp_path: Path) -> No
     assert says(only(made)) == [("a.c", Outcome.CONFLICT, "becomes b.c, which is there already")]
 
 
+def test_a_patch_that_only_renames_has_something_to_do(tmp_path: Path) -> None:
+    patch = only(trees(tmp_path, {"a.c": OLD}, {"a.c": OLD}, {"a.c": None, "b.c": OLD}))
+    assert says(patch) == [("b.c", Outcome.CLEAN, "")]
+    assert patch.after == {"a.c": None, "b.c": patch.after["b.c"]}
+
+
 def test_a_file_that_moved_is_followed_by_all_later_patches(tmp_path: Path) -> None:
     changes = ({"net/a.c": CHANGED}, {"net/a.c": CHANGED.replace("one_6", "one_six")})
     made = trees(tmp_path, {"net/a.c": OLD}, {"net/core/a.c": EARLIER, "net/a.h": OLD}, *changes)
@@ -354,19 +382,20 @@ def test_what_comes_after_a_conflict_is_tried_and_told_what_it_waits_for(tmp_pat
     changes = (
         {"a.c": all_with("x();"), "b.c": CHANGED},  # conflict in a.c
         {"b.c": CHANGED.replace("one_6", "one_six"), "c.c": CHANGED},  # needs b.c of the first
-        {"c.c": CHANGED.replace("one_6", "one_six")},  # needs the second
+        {"a.c": all_with("z();"), "c.c": CHANGED.replace("one_6", "one_six")},  # needs both
         {"d.c": CHANGED},
     )
     made = trees(tmp_path, old, {**old, "a.c": all_with("y();")}, *changes)
     ported = made.port()
     first, second, third, _ = names = [patch.name for patch in ported]
-    assert [patch.waits_for for patch in ported] == [(), (first,), (second,), ()]
-    assert [patch.outcome for patch in ported] == [Outcome.CONFLICT, *[Outcome.CLEAN] * 3]
+    assert [patch.waits_for for patch in ported] == [(), (first,), (first, second), ()]
+    outcomes = [Outcome.CONFLICT, Outcome.CLEAN, Outcome.CONFLICT, Outcome.CLEAN]
+    assert [patch.outcome for patch in ported] == outcomes
     assert [patch.settled for patch in ported] == [False, False, False, True]
     assert folder.listing(ported).splitlines() == [
         f"# {first}: conflict, see conflicts/{first.removesuffix('.patch')}/",
         f"# {second}: waits for {first}",
-        f"# {third}: waits for {second}",
+        f"# {third}: waits for {first}, {second}",
         f"# {names[3]}: applies, and stands behind a conflict",
     ]
     assert folder.verify(ported, made.series, made.new.folder) == 1
@@ -379,6 +408,17 @@ def test_a_series_that_does_not_fit_its_own_tree_is_named(tmp_path: Path) -> Non
         UserError, match=r"0001-net-Change-1\.patch: hunk 1 does not apply to a\.c at line 22"
     ):
         made.port()
+
+
+def test_a_new_series_that_is_not_what_was_said_is_never_written(tmp_path: Path) -> None:
+    made = trees(tmp_path, {"a.c": OLD}, {"a.c": OLD}, {"a.c": CHANGED})
+    patch = only(made)
+    other = replace(patch, after={"a.c": File(OLD.encode())})
+    with pytest.raises(InfrastructureError, match=r"a\.c: the new series makes something else of it"):
+        folder.verify([other], made.series, made.new.folder)
+    other = replace(patch, new=patch.new.replace("two_5", "two_50"))
+    with pytest.raises(InfrastructureError, match=r"the new series does not apply: hunk 1 .* a\.c"):
+        folder.verify([other], made.series, made.new.folder)
 
 
 def test_neither_tree_is_written_to(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def apply_hunks(
         given.write_bytes(encode(section.text(target.name)))
         status, said = run(
             [
-                need("patch", "patch"), "--fuzz=0", "--forward", "--batch", "--verbose", "--binary",
+                need("patch", "patch"), "--fuzz=0", "--forward", "--batch", "--verbose",
                 "--no-backup-if-mismatch", "--reject-file=-", *(["--reverse"] if reverse else []),
                 "-i", given, target,
             ],

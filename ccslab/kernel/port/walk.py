@@ -102,7 +102,7 @@ class _Walk:
         self.was: dict[str, File | None] = dict(laid)
         self.now: dict[str, File | None] = dict(laid)
         self.moves: dict[str, moved.Move] = {}
-        self.unsettled: dict[str, list[str]] = {}
+        self.unsettled: dict[str, set[str]] = {}  # patch -> the new tree's files that it touches
         self.differ = Differ(self._folder("differ"))
 
     def patches(self) -> Iterator[PortedPatch]:
@@ -115,17 +115,16 @@ class _Walk:
         name = patch.path.relative_to(self.series.folder).as_posix()
         text = mail.read(patch.path)
         changes = [(change, *self._places(change)) for change in self._changes(patch, text)]
-        touched = {place for _, here, there in changes for place in (here, there)}
-        waits_for = tuple(dict.fromkeys(one for place in touched for one in self.unsettled.get(place, [])))
+        touched = list(dict.fromkeys(place for _, here, there in changes for place in (here, there)))
+        waits_for = tuple(one for one, places in self.unsettled.items() if not places.isdisjoint(touched))
         before = {place: self._ours(place) for place in touched}
         files = tuple(
-            self._file(name, change, (here, there), tuple(text.of(change.source, change.goal)), not waits_for)
+            self._file(name, change, (here, there), tuple(text.of(change.source, change.goal)))
             for change, here, there in changes
         )
         done = PortedPatch(patch, name, files, waits_for, text)
         if not done.settled:
-            for place in touched:
-                self.unsettled.setdefault(place, []).append(name)
+            self.unsettled[name] = set(touched)
         if done.outcome is Outcome.CONFLICT:
             return done
         after = {place: self.now[place] for place in touched}
@@ -182,7 +181,6 @@ class _Walk:
         change: _Change,
         places: tuple[str, str],
         sections: tuple[mail.Section, ...],
-        ask: bool,
     ) -> PortedFile:
         here, there = places
         sides = Sides(change.base, change.theirs, self._ours(here))
@@ -194,7 +192,7 @@ class _Walk:
             verdict = one_file.port(sides, sections, self._labels(patch, here), self._folder("file"))
         if here != there and verdict.outcome is Outcome.UPSTREAM:
             verdict = replace(verdict, outcome=Outcome.CLEAN, detail="")  # the new name is yet to be given
-        if verdict.clash and ask:
+        if verdict.clash:
             verdict = self._answered(verdict, sides, self.answers(patch, there, verdict.clash.key))
         if move := self.moves.get(change.source):
             where = f"moved from {change.source} with {move.share:.0%} of its lines"
