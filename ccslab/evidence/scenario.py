@@ -28,6 +28,7 @@ def scenario(settings: Settings, name: str, *, update_golden: bool = False) -> i
     started = time.monotonic()
     lab = find(name, settings.root, settings.arch)
     tuning.examine(lab, update_golden=update_golden)
+    setup.examine(settings, lab.recipe)
     lab = payload.fitted(lab, settings.store)
     setup.tidy(settings)
     parts = setup.build(settings, lab.recipe)
