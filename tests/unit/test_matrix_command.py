@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from tests.checkout import Checkout
 
@@ -33,6 +34,8 @@ def _drive(settings, lab, parts, results, folder, *, update_golden):
     from ccslab.labs.results import WANTED, AttackResult, Outcome, PhaseResult
     if (settings.root / f"crash-{results.kernel}").exists():
         os.abort()
+    if (settings.root / f"hang-{results.kernel}").exists():
+        time.sleep(600)
     with (settings.root / "ran").open("a") as stream:
         stream.write(f"{results.kernel}/{results.arch}\\n")
     results.phases = [PhaseResult(Phase.BOOT, 1.0), PhaseResult(Phase.TUNED, 1.0)]
@@ -92,6 +95,28 @@ def test_every_combination_is_run_and_one_crash_is_one_cell(checkout: Checkout) 
     assert (path.parent / "junit.xml").is_file()
     for cell in kept["cells"]:
         assert (checkout.runs / cell["run"] / "results.json").is_file() == (cell["state"] != "error")
+
+
+def test_a_killed_matrix_goes_on_with_the_cells_whose_inputs_are_the_same(checkout: Checkout) -> None:
+    (checkout.root / "hang-6.1").touch()
+    words = ("lab.scenario", "apache-cgi", "--kernel", "6.12,6.1")
+    with checkout.start(*words) as child:
+
+        def one_is_left() -> bool:
+            paths = list(checkout.runs.glob("matrix/*/matrix.json"))
+            states = [cell["state"] for path in paths for cell in json.loads(path.read_bytes())["cells"]]
+            return states == ["passed", "running"]
+
+        try:
+            until(one_is_left, "only the hanging cell is left", within_s=120.0)
+        finally:
+            child.kill()
+    (checkout.root / "hang-6.1").unlink()
+    done = checkout.lab(*words)
+    assert done.returncode == 0, done.stderr
+    assert "going on with the matrix of " in done.stdout
+    assert re.search(r"6\.12 x86_64: passed at \d\d:\d\d UTC, taken over", done.stdout)
+    assert ran(checkout) == ["6.1/x86_64", "6.12/x86_64"]
 
 
 def test_all_passed_is_0_and_a_failed_verdict_1(checkout: Checkout) -> None:
