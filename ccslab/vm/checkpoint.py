@@ -9,9 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ccslab import progress
 from ccslab.errors import UserError
 from ccslab.process import run
 from ccslab.store import Store, hash_file, key_of, remove
+from ccslab.vm import clock
 from ccslab.vm.accel import qemu_version
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 MANIFEST = "checkpoint.json"
 READY = "ready"
 KIND = "checkpoint"
+BOOTS = 3  # of which one must have a clock that keeps pace
 
 
 @dataclass(frozen=True)
@@ -109,10 +112,19 @@ def ensure(
 
     def build(folder: Path) -> None:
         guest = store.work(KIND, key_of(inputs))
-        remove(guest)  # a killed or failed run's
-        with make(guest) as machine:
-            prepare(machine)
-            publish(machine, folder)
+        for left in reversed(range(BOOTS)):
+            remove(guest)  # a killed or failed run's
+            try:
+                with make(guest) as machine:
+                    prepare(machine)
+                    if not machine.hardware.icount:  # whose time is its instructions
+                        clock.examine(machine.console)
+                    publish(machine, folder)
+                break
+            except clock.WrongClock as error:
+                if not left:
+                    raise
+                progress.console.print(f"  warning: {error.what}: booting it again")
         remove(guest)
 
     return store.get(KIND, inputs, build)
