@@ -68,9 +68,12 @@ def run(cells: Sequence[Settings], lab: Lab) -> Matrix:
     console.print(f"{len(told)} cells, {at_once} at once: {shown_path(matrix.folder)}")
 
     def command(stage: State, cell: Cell) -> list[str]:
-        words = ["lab.build"] if stage is State.BUILDING else ["lab.scenario", lab.name]
         # -P: a folder of that name where the user stands is not meant.
-        return [sys.executable, "-P", "-m", "ccslab", *words, *cell.flags]
+        program = [sys.executable, "-P", "-m", "ccslab"]
+        if stage is State.BUILDING:
+            # A guest that is starved of its processor stalls, and its kernel says so.
+            return ["nice", "-n", "10", *program, "lab.build", *cell.flags]
+        return [*program, "lab.scenario", lab.name, *cell.flags]
 
     def current(cell: Cell) -> str:
         one = settings[cell.name]
