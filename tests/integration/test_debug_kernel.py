@@ -105,7 +105,7 @@ def test_the_sleep_under_a_lock_is_named_to_the_line(guest: Machine, debug_kerne
     found = [splat for splat in splats_of(guest, "sleep") if splat.kind == "sleep in atomic"]
     said = explained(debug_kernel, found[0])
     line = line_of("object = kmalloc(64, GFP_KERNEL)")
-    assert re.search(rf"mistake_sleep\+0x\S+ \((?:\S+ <- )?{SOURCE}:{line}\)", said), said
+    assert re.search(rf"mistake_sleep\+0x\S+ \((?:\S+ <- )*{SOURCE}:{line}\)", said), said
     assert "mistake_lock" in said, "lockdep names the lock that is held"
 
 
