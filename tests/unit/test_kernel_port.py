@@ -374,6 +374,11 @@ def test_a_file_of_the_same_name_and_other_content_is_not_the_moved_one(tmp_path
     assert says(only(made)) == [("net/a.c", Outcome.CONFLICT, "the new tree has no such file")]
 
 
+def test_a_file_that_both_trees_have_is_not_the_moved_one(tmp_path: Path) -> None:
+    made = trees(tmp_path, {"net/a.c": OLD, "x/a.c": OLD}, {"x/a.c": OLD}, {"net/a.c": CHANGED})
+    assert says(only(made)) == [("net/a.c", Outcome.CONFLICT, "the new tree has no such file")]
+
+
 def test_what_comes_after_a_conflict_is_tried_and_told_what_it_waits_for(tmp_path: Path) -> None:
     def all_with(text: str) -> str:
         return OLD.replace("two_6();", text)

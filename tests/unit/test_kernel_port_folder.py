@@ -183,6 +183,20 @@ def test_the_report_shows_what_a_merge_made_of_a_patch(tmp_path: Path) -> None:
     )
 
 
+def test_a_waiting_patch_that_merges_is_in_the_report_without_its_hunks(tmp_path: Path) -> None:
+    changed = OLD.replace("two_6();", "two_six();")
+    new = OLD.replace("two_6();", "two_new();").replace("three_9();", "three_nine();")
+    made = trees(
+        tmp_path, {"a.c": OLD}, {"a.c": new}, {"a.c": changed}, {"a.c": changed.replace("three_6", "three_x")}
+    )
+    out = tmp_path / "out"
+    assert run(made, out) == 1
+    told = (out / "report.md").read_text()
+    assert f"### {SECOND}: waits" in told
+    assert "By itself: merged." in told
+    assert "from the old patch's hunks" not in told
+
+
 def test_texts_of_patches_cannot_break_out_of_the_report(tmp_path: Path) -> None:
     new = OLD.replace("two_6();", "\x1b[2J```` |")
     made = trees(tmp_path, {"a.c": OLD}, {"a.c": new}, {"a.c": OLD.replace("two_6();", "````` | x")})

@@ -101,6 +101,13 @@ def test_the_lines_of_a_place_are_those_of_each_side_s_file() -> None:
     assert second.ours.function == second.theirs.function == "int f(void)"  # a label is no function
 
 
+def test_a_place_whose_lines_are_there_twice_is_the_near_one() -> None:
+    ours = "a\nmine\nb\n" + "c\n" * 9 + "a\nmine\nb\n"
+    marked = ours[: -len("mine\nb\n")] + "<<<<<<< o\nmine\n||||||| b\n=======\nyours\n>>>>>>> t\nb\n"
+    (found,) = chunks_of(marked.encode(), ours.encode(), marked.encode())
+    assert found.ours.line == 14
+
+
 def chunk(ours: list[str], base: list[str], theirs: list[str]) -> Chunk:
     one, other = (Side(tuple(f"{line}\n" for line in side), 10, "int f(void)") for side in (ours, theirs))
     return Chunk(one, tuple(f"{line}\n" for line in base), other, ("before\n",), ("after\n",), 1)
@@ -118,6 +125,12 @@ def test_what_the_patch_does_not_change_is_left_out_of_a_long_place() -> None:
     assert "line 49" in shown
     assert "line 51" in shown
     assert "line 20" not in shown
+
+
+def test_a_long_text_of_the_new_tree_s_own_is_shown_by_its_beginning() -> None:
+    shown = block(chunk([f"line {number}" for number in range(100)], [], ["NEW"]), "ours", "theirs")
+    assert "line 39" in shown
+    assert "line 60" not in shown
 
 
 @given(*[st.lists(st.text(st.characters(codec="utf-8"), max_size=130), max_size=12)] * 3)
