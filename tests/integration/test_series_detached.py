@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Ways of attaching a mount that came after 6.12: each needs a rule, or the kernel does not know it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from initramfs import Entry, File
+from series import HERE, SECURITYFS, program, say, typed_into
+from test_series_mounts import DOMAIN, TRY, Operation, Outcome, expect, parse
+
+from ccslab.vm.machine import Machine
+
+pytestmark = pytest.mark.guest
+
+
+@dataclass(frozen=True)
+class Way(Operation):
+    """An operation of ``detachedcalls``, and the kernel that can do it first."""
+
+    since: tuple[int, int] = (6, 15)
+
+
+WAYS = {
+    "clone of a clone": Way("clone /a /m", "file mount /a/ /m/ --bind 0x0"),
+    "open_tree_attr": Way("attr /a /m", "file mount /a/ /m/ --bind 0x0"),
+    "clone of a new mount": Way("fsclone /m", "file mount some /m/ tmpfs 0x0"),
+    "part of a new mount": Way("fssub /m", "file mount tmpfs:/sub/ /m/ --bind 0x0"),
+    "onto a detached mount": Way("onto /m", "file mount some tmpfs:/sub/ tmpfs 0x0"),
+    "mount namespace": Way("ns /a", "file mount /a/ / --bind 0x0", (7, 0)),
+    "mount namespace, recursive": Way("nsrec /a", "file mount /a/ / --bind 0x4000", (7, 0)),
+    "mount namespace of a clone": Way("nsclone /a", "file mount /a/ / --bind 0x0", (7, 0)),
+    "mount namespace by fsmount": Way("nsfs", "file mount some / tmpfs 0x0", (7, 0)),
+    "mount namespace of a new mount": Way("nsfsclone", "file mount some / tmpfs 0x0", (7, 0)),
+}
+# The old call with something detached was checked before our series, by its local name.
+OLD = {
+    "mount(MS_MOVE)": Way("oldmove /m", "file mount tmpfs:/ /m/ --move 0x0", (5, 2)),
+    "mount(MS_BIND)": Way("oldbind /m", "file mount tmpfs:/ /m/ --bind 0x0"),
+}
+
+
+class Guest:
+    """A guest in which ``detachedcalls`` is tried."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        say(machine, "mkdir -p /m /a /n; touch /m.file")
+        say(machine, f"echo '{DOMAIN}' >{SECURITYFS}/domain_policy")
+        major, minor = say(machine, "uname -r").split(".")[:2]
+        self.version = int(major), int(minor)
+
+    def attempt(self, way: Way, *states: str) -> dict[str, Outcome]:
+        """State → outcome."""
+        outcomes = parse(say(self._machine, f"try new '{way.rule}' '{' '.join(states)}' {way.words}"))
+        assert tuple(outcomes) == states
+        return outcomes
+
+
+@pytest.fixture(scope="module")
+def extra(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Entry]:
+    """The script and the program, under the name that the script calls."""
+    built = tmp_path_factory.mktemp("detached") / "detachedcalls"
+    gcc = ["gcc", "-static", "-Os", "-Wall", "-Werror", "-o", built, HERE / "detachedcalls.c"]
+    subprocess.run(gcc, check=True, timeout=120)
+    return {"bin/try": program(TRY), "bin/mountcalls": File(built.read_bytes(), 0o755)}
+
+
+@pytest.fixture(scope="module")
+def patched(
+    kernel: Path, extra: dict[str, Entry], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Guest]:
+    folder = tmp_path_factory.mktemp("patched") / "guest"
+    with typed_into(kernel, folder, extra, "sbin/ccs-init") as guest:
+        yield Guest(guest)
+
+
+@pytest.fixture(scope="module")
+def stock(
+    stock_kernel: Path, extra: dict[str, Entry], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Guest]:
+    folder = tmp_path_factory.mktemp("stock") / "guest"
+    with typed_into(stock_kernel, folder, extra, "sbin/tomoyo-init") as guest:
+        yield Guest(guest)
+
+
+@pytest.mark.parametrize("way", [*WAYS.values(), *OLD.values()], ids=[*WAYS, *OLD])
+def test_a_later_way_needs_a_rule(patched: Guest, way: Way) -> None:
+    if patched.version < way.since:
+        outcome = patched.attempt(way, "disabled")["disabled"]
+        assert outcome.verdict in ("ERRNO EINVAL", "ERRNO ENOSYS"), "this kernel has it, and nobody looked"
+        assert outcome.after == outcome.before
+    else:
+        expect(patched.attempt(way, "disabled", "learning", "permissive", "enforcing", "granted"), way.rule)
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=list(WAYS))
+def test_without_the_series_a_later_way_goes_through(stock: Guest, way: Way) -> None:
+    """The hole, proved, on kernels that have it."""
+    outcome = stock.attempt(way, "enforcing")["enforcing"]
+    assert outcome.records == ()
+    if stock.version >= way.since:
+        assert outcome.verdict == "OK"
+    else:
+        assert outcome.verdict in ("ERRNO EINVAL", "ERRNO ENOSYS")
