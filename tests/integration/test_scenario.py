@@ -16,11 +16,11 @@ pytestmark = pytest.mark.guest
 SCENARIO_TIMEOUT_S = 2400
 
 
-@pytest.fixture(scope="module")
-def run_folder() -> Path:
-    """The evidence of a run of apache-cgi, started by its command."""
+@pytest.fixture(scope="module", params=["x86_64", "i386"])
+def run_folder(request: pytest.FixtureRequest) -> Path:
+    """The evidence of a run of apache-cgi on an architecture, started by its command."""
     done = subprocess.run(
-        ["./inv", "lab.scenario", "apache-cgi"],
+        ["./inv", "lab.scenario", "apache-cgi", "--arch", request.param],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -72,6 +72,11 @@ def test_the_new_mount_calls_are_denied_as_the_old_one_is(results: dict) -> None
 def test_tuning_saves_policy_memory(results: dict) -> None:
     memory = results["policy_memory_bytes"]
     assert 0 < memory["tuned"] < memory["learned"]
+
+
+def test_the_policy_is_the_golden_one(results: dict) -> None:
+    """One golden policy for both: what they declare is no drift."""
+    assert results["drift"] == []
 
 
 def test_the_run_left_all_its_evidence(run_folder: Path) -> None:
