@@ -21,8 +21,7 @@ from ccslab.errors import EXIT_INFRASTRUCTURE
 from ccslab.evidence.text import disk_errors, one_line
 
 TAIL_LINES = 60
-CHUNK = 65536
-PIPE_CHUNKS = 17  # pipe(7): a pipe holds at most 1 MiB without privilege
+CHUNK = 65536  # what a pipe holds (pipe(7))
 
 
 @dataclass(frozen=True)
@@ -135,13 +134,13 @@ class Children:
         late = [child for child in self.running if child.left_s <= 0]
         return [*ended, *((child, self._end(child)) for child in late)]
 
-    def _hear(self, child: Child) -> bool:
-        """Take what is in the pipe; whether there was anything."""
+    def _hear(self, child: Child) -> None:
+        """Take what is in the pipe."""
         assert child.popen.stdout is not None
         chunk = os.read(child.popen.stdout.fileno(), CHUNK)
         if not chunk:  # it closed its output: nothing more will come, but it may still run
             self._forget(child.popen.stdout)
-            return False
+            return
         with disk_errors(child.log), child.log.open("ab") as sink:
             sink.write(chunk)
         *lines, child.rest = (child.rest + chunk).split(b"\n")
@@ -149,7 +148,6 @@ class Children:
             text = line.decode(errors="replace").rstrip("\r")
             child.tail.append(text)
             child.on_line(text)
-        return True
 
     def _end(self, child: Child) -> Ending:
         """Collect a child, ended or late, and what its process group still runs."""
@@ -171,13 +169,12 @@ class Children:
         return Ending(status if status in (1, 2) else EXIT_INFRASTRUCTURE, why, seconds)
 
     def _drain(self, child: Child) -> None:
-        """What is left in the pipe, and no more: what it left running may write for ever."""
+        """The last it said, and no more: what it left running may write for ever."""
         assert child.popen.stdout is not None
         with selectors.DefaultSelector() as selector:
             selector.register(child.popen.stdout, selectors.EVENT_READ)
-            for _ in range(PIPE_CHUNKS):
-                if not selector.select(0) or not self._hear(child):
-                    break
+            if selector.select(0):
+                self._hear(child)
         if child.rest:
             child.tail.append(child.rest.decode(errors="replace"))
 
