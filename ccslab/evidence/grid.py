@@ -71,7 +71,7 @@ def run(cells: Sequence[Settings], lab: Lab) -> Matrix:
         # -P: a folder of that name where the user stands is not meant.
         program = [sys.executable, "-P", "-m", "ccslab"]
         if stage is State.BUILDING:
-            # A guest that is starved of its processor stalls, and its kernel says so.
+            # A guest that is starved of its processor misses the deadlines of its phases.
             return ["nice", "-n", "10", *program, "lab.build", *cell.flags]
         return [*program, "lab.scenario", lab.name, *cell.flags]
 
