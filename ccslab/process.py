@@ -73,7 +73,7 @@ def run(
         try:
             with _keep(log) as keep:
                 status = _follow(child, time.monotonic() + timeout_s, tail, keep, on_line)
-        except TimeoutError as error:
+        except _TooLateError as error:
             last = f"; the last it said: {_last(tail)}" if _last(tail) else ""
             raise InfrastructureError(
                 f"{name} did not end within {timeout_s:g} s{last}", where=log or ""
@@ -83,6 +83,10 @@ def run(
         said = f": {_last(tail)}" if _last(tail) else ""
         raise InfrastructureError(f"{name} {how}{said}", mend=f"the whole output is in {log}" if log else "")
     return status, "\n".join(tail)
+
+
+class _TooLateError(Exception):
+    """The deadline came first. TimeoutError is an OSError, which the log's disk would get the blame for."""
 
 
 @contextlib.contextmanager
@@ -171,7 +175,7 @@ def _follow(
 ) -> int:
     """Read what the child says until it ends; its exit status.
 
-    :raises TimeoutError: the deadline (monotonic seconds) came first.
+    :raises _TooLateError: the deadline (monotonic seconds) came first.
     """
     assert child.stdout is not None
     rest = b""
@@ -201,13 +205,13 @@ def _follow(
             elif ended:
                 break
             else:
-                raise TimeoutError
+                raise _TooLateError
     if rest:
         _take(rest, tail, on_line)
     try:
         return child.wait(max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired as error:
-        raise TimeoutError from error
+        raise _TooLateError from error
 
 
 def _take(line: bytes, tail: deque[str], on_line: Callable[[str], None] | None) -> None:

@@ -94,6 +94,11 @@ def test_the_deadline_ends_the_grandchildren_too(tmp_path: Path) -> None:
     assert not alive(pid_in(pid))
 
 
+def test_the_deadline_is_said_with_the_log_named(tmp_path: Path) -> None:
+    with pytest.raises(InfrastructureError, match=r"log: sh did not end within 0.5 s; .*: going"):
+        run(["sh", "-c", "echo going; sleep 60"], timeout_s=0.5, log=tmp_path / "log")
+
+
 def test_the_deadline_holds_for_a_program_that_closed_its_output() -> None:
     with pytest.raises(InfrastructureError, match=r"did not end within 0.3 s"):
         run(["sh", "-c", "exec >&- 2>&-; sleep 60"], timeout_s=0.3)
