@@ -24,7 +24,7 @@ from ccslab.process import need, run
 from ccslab.store import Store, hash_file
 
 BUILD_TIMEOUT_S = 3600.0
-CONFIG_TIMEOUT_S = 300.0
+CONFIG_TIMEOUT_S = 1800.0  # seconds of work; minutes on a host whose other processes go first
 EXPECTED_OBJECTS = 1900  # a first guess for the bar; the last build's own count replaces it
 _OBJECT = re.compile(r"^\s+(?:CC|AS|LD|AR|HOSTCC|HOSTLD|GEN|LEX|YACC|VDSO|OBJCOPY|GZIP)\s+(\S+)")
 MAKE_ARCH = {"x86_64": "x86_64", "i386": "i386"}
