@@ -215,7 +215,9 @@ class Guest:
         else:
             # Events inside the guest (a mail, a file) have no common signal: asked for five times a second.
             limit_s = step.within_s * self.patience
-            loop = f"until {{ {step.command}\n}} >/tmp/.ccs-lab-step 2>&1; do sleep 0.2; done"
+            # In a shell of its own, whatever it ends with, and in one line, which is what a console takes.
+            command = shlex.quote(step.command)
+            loop = f"until sh -c {command} >/tmp/.ccs-lab-step 2>&1; do sleep 0.2; done"
             status, _ = self.root(
                 f"timeout {limit_s:.0f} sh -c {shlex.quote(loop)}",
                 check=False,
