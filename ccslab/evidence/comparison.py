@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from ccslab.errors import EXIT_PASSED, EXIT_VERDICT, UserError
@@ -262,7 +263,7 @@ def show_comparison(found: Comparison, console: Console) -> None:
     show(table, console)
     for name, finding in found.checks.items():
         holds = found.kernels[1] if finding is Finding.MORE else found.kernels[0]
-        show(Text(f"  holds on {holds} alone: {one_line(name)}"), console)
+        show(Padding(Text(f"holds on {holds} alone: {one_line(name)}"), (0, 0, 0, 2)), console)
     show(Text(summary(found)), console)
 
 

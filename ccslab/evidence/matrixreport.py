@@ -7,11 +7,12 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from ccslab.errors import UserError
 from ccslab.evidence import junit, markdown
-from ccslab.evidence.cell import Cell, State
+from ccslab.evidence.cell import VERDICTS, Cell, State
 from ccslab.evidence.matrix import Matrix
 from ccslab.evidence.parity import Pair
 from ccslab.evidence.results import read_results
@@ -50,7 +51,7 @@ def show_matrix(matrix: Matrix, pairs: list[Pair], folder: Path, console: Consol
     for cell in matrix.cells:
         console.print(Text(f"{cell.name}: {shown_path(place(matrix, cell, folder))}"))
         if cell.why:
-            show(Text(f"  {one_line(cell.why)}", STYLES.get(cell.state, "")), console)
+            show(Padding(Text(one_line(cell.why), STYLES.get(cell.state, "")), (0, 0, 0, 2)), console)
     for pair in pairs:
         console.print(Text(parity_line(pair), STYLES["passed" if pair.passed else "failed"]))
     verdict = verdict_of(matrix)
@@ -71,7 +72,7 @@ def verdict_of(matrix: Matrix) -> str:
 
 def row(cell: Cell) -> tuple[str, ...]:
     """A cell's figures, in the order of ``HEAD``."""
-    known = cell.attacks > 0
+    known = cell.state in VERDICTS
     return (
         cell.kernel,
         cell.arch,
@@ -80,7 +81,7 @@ def row(cell: Cell) -> tuple[str, ...]:
         duration(cell.run_s) if cell.run_s else "-",
         f"{cell.attacks_met}/{cell.attacks}" if known else "-",
         str(cell.drift) if known else "-",
-        size(cell.policy_memory_bytes) if cell.policy_memory_bytes else "-",
+        size(cell.policy_memory_bytes) if known else "-",
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -125,7 +126,7 @@ def plain_table(title: str = "") -> Table:
     )
 
 
-def show(item: Table | Text, console: Console) -> None:
+def show(item: Table | Text | Padding, console: Console) -> None:
     """Print what is laid out to the console's width."""
     # The harness's console wraps softly, right for a path to be copied, not for what is laid out to a width.
     console.print(item, soft_wrap=False)

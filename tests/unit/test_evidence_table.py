@@ -151,7 +151,12 @@ def test_the_phase_that_an_error_ended_has_not_passed() -> None:
 def test_the_engine_tells_of_a_phase_that_an_error_ended(tmp_path: Path) -> None:
     results = Results("sample-lab", "x86_64", "6.12")
     told: list[str] = []
-    guest = SimpleNamespace(lab=SimpleNamespace(attacks=()))
+    machine = SimpleNamespace(
+        what=SimpleNamespace(kernel=tmp_path / "bzImage"),
+        watch=SimpleNamespace(splats=SimpleNamespace(take=lambda timeout_s: []), patience=1.0),
+        alive=lambda: False,
+    )
+    guest = SimpleNamespace(lab=SimpleNamespace(attacks=()), machine=machine)
     engine = Engine(
         guest,  # type: ignore[arg-type]
         results,

@@ -80,6 +80,22 @@ def test_the_table_says_what_became_of_each_cell(tmp_path: Path, over: Matrix) -
     assert lines[-1] == f"ERROR: {over.folder}/matrix.md"
 
 
+def test_a_long_error_stays_indented_and_an_error_has_no_figures(tmp_path: Path) -> None:
+    (tmp_path / "x86_64-6.1").write_text("break")
+    matrix = sample.drive(tmp_path, sample.cells("6.1/x86_64"))
+    (cell,) = matrix.cells
+    assert cell.attacks == 2
+    assert matrixreport.row(cell)[-3:] == ("-", "-", "-")
+    cell.why = (
+        "units failed at boot: " + "systemd-sysctl.service loaded failed failed Apply Kernel Variables " * 3
+    )
+    target = console()
+    matrixreport.show_matrix(matrix, [], tmp_path / "runs", target)
+    told = [line for line in said(target).splitlines() if "loaded" in line or "Kernel" in line]
+    assert len(told) > 2
+    assert all(line.startswith("  ") and len(line) <= 80 for line in told)
+
+
 def test_parity_that_is_not_as_declared_is_told(tmp_path: Path) -> None:
     told = matrixreport.parity_line(pair(tmp_path, "file read /b", "file read /c"))
     assert told.endswith("0 differ as declared, 2 undeclared")
