@@ -113,11 +113,12 @@ def find(settings: Settings) -> Choice:
     for name in settings.fragment:
         if not Path(name).expanduser().is_file():
             raise UserError("there is no such fragment", where=name)
-    return Choice(
-        settings,
-        _source(settings),
-        patchset.find(settings.patchset or ("none" if stock else "ccs"), settings.root, settings.store),
-    )
+    chosen = patchset.find(settings.patchset or ("none" if stock else "ccs"), settings.root, settings.store)
+    source = _source(settings)
+    if not settings.tree:
+        # The catalogue's names are versions, so what is wrong is said before the tree is fetched.
+        chosen.series(settings.kernel.removeprefix(STOCK))
+    return Choice(settings, source, chosen)
 
 
 def fragments(config: Path, version: str, arch: str, debug: bool) -> tuple[Path, ...]:

@@ -78,10 +78,9 @@ def show(settings: Settings) -> None:
 
 def _patches(settings: Settings) -> str:
     """How many patches a kernel of the catalogue gets; "none yet" where the patchset has no series for it."""
-    choice = catalog.find(settings)
     version = settings.kernel.removeprefix(catalog.STOCK)
     try:
-        return str(len(choice.patchset.series(version).patches))
+        return str(len(catalog.find(settings).patchset.series(version).patches))
     except UserError:
         return "none yet"
 

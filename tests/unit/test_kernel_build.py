@@ -18,7 +18,6 @@ from waiting import until
 
 from ccslab.errors import InfrastructureError, UserError
 from ccslab.kernel import build as building
-from ccslab.kernel import catalog
 from ccslab.kernel.series import NO_PATCHES, load_series
 from ccslab.kernel.source import Tree
 from ccslab.store import Store

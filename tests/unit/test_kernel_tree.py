@@ -12,8 +12,8 @@ import pytest
 from waiting import until
 
 from ccslab.errors import UserError
-from ccslab.kernel.series import NO_PATCHES, Series, load_series
 from ccslab.kernel import tree as work
+from ccslab.kernel.series import NO_PATCHES, Series, load_series
 from ccslab.kernel.source import Tree
 from ccslab.kernel.tree import STATE
 

@@ -21,7 +21,8 @@ def test_flags_win_over_the_configuration() -> None:
 
 @pytest.mark.parametrize("nothing", [None, ""])
 def test_what_is_not_said_has_defaults(nothing: object) -> None:
-    assert read(dict.fromkeys(("arch", "kernel", "accel", "jobs", "cache", "tree", "patchset"), nothing)) == Settings()
+    names = ("arch", "kernel", "accel", "jobs", "cache", "tree", "patchset")
+    assert read(dict.fromkeys(names, nothing)) == Settings()
 
 
 @pytest.mark.parametrize("jobs", ["many", "-1", "1.5", True, "²"])

@@ -70,7 +70,7 @@ def test_bytes_in_a_golden_policy(checkout: Checkout) -> None:
         ("lab.scenario", "did not receive required positional arguments: 'name'"),
         ("lab.scenario apache-cig", "unknown lab 'apache-cig' - did you mean apache-cgi?"),
         ("lab.scenario ../labs/apache-cgi", "unknown lab"),
-        ("lab.scenario apache-cgi --kernel 6.21", "unknown kernel '6.21' - did you mean 6.12, stock-6.12?"),
+        ("lab.scenario apache-cgi --kernel 6.21", "unknown kernel '6.21' - did you mean 6.1, 6.12, 7.2?"),
         ("lab.scenario apache-cgi --kernel", "--kernel needs a value"),
         ("lab.scenario apache-cgi --arch sparc", "unknown architecture 'sparc' - there are: i386, x86_64"),
         ("lab.scenario apache-cgi --accel kmv", "unknown accelerator 'kmv' - did you mean kvm"),
