@@ -95,7 +95,7 @@ def parity_line(pair: Pair) -> str:
     found = pair.stages["enforcing"]
     equal = counted(len(found.equal), "line")
     return (
-        f"parity {pair.kernel}: {equal} equal on {' and '.join(pair.arches)}, "
+        f"parity {pair.kernel}: {equal} equal, "
         f"{len(found.declared)} differ as declared, {pair.undeclared} undeclared"
     )
 
