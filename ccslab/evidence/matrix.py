@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """``lab.scenario`` on several kernels and architectures: each cell a process, one table at the end.
 
-``runs/matrix/<lab>-<time>/matrix.json`` is written as each cell ends. A matrix that was killed goes on when
+``runs/matrix/<lab>-<time>/matrix.json`` is written as each cell changes. A matrix that was killed goes on when
 the same is asked for again: cells with a verdict are taken over if all their inputs are what they were.
 """
 
@@ -139,6 +139,7 @@ class Drive:
             while not all(cell.over for cell in self.matrix.cells):
                 while cell := self.next():
                     self._start(children, cell)
+                    self.matrix.save()
                 self.watcher.show()
                 for child, ending in children.wait(TICK_S):
                     self._take(child, ending)
