@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """``lab.scenario`` on several kernels and architectures: each cell a process, one table at the end.
 
-``runs/matrix/<lab>-<time>/matrix.json`` is written as each cell changes. A matrix that was killed goes on when
+``runs/matrix/<lab>-<time>/matrix.json`` is written as a cell changes. A matrix that was killed goes on when
 the same is asked for again: cells with a verdict are taken over if all their inputs are what they were.
 """
 
