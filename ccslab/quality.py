@@ -20,7 +20,6 @@ LINTERS: Sequence[Sequence[str]] = (
 SHELL_SCRIPTS = (
     "inv",
     ".ci/run",
-    "kernel-patches/check-config",
     "ccslab/rootfs/*.sh",
     "rootfs/recipes/hooks/*.sh",
 )
