@@ -18,7 +18,7 @@ from ccslab.evidence.cell import Cell, State
 from ccslab.evidence.manifest import MANIFEST, identity, read_manifest
 from ccslab.evidence.matrix import FOLDER, Drive, Matrix, open_matrix
 from ccslab.evidence.scenario import manifest_of
-from ccslab.evidence.table import shown_path
+from ccslab.evidence.table import counted, shown_path
 from ccslab.evidence.watching import Watcher
 from ccslab.kernel import catalog
 from ccslab.labs import definition, setup, tuning
@@ -65,7 +65,7 @@ def run(cells: Sequence[Settings], lab: Lab) -> Matrix:
     matrix, former = open_matrix(first.runs / FOLDER, lab.name, told)
     if former:
         console.print(f"going on with the matrix of {matrix.living.run.started:%Y-%m-%d %H:%M} UTC")
-    console.print(f"{len(told)} cells, {at_once} at once: {shown_path(matrix.folder)}")
+    console.print(f"{counted(len(told), 'cell')}, {at_once} at once: {shown_path(matrix.folder)}")
 
     def command(stage: State, cell: Cell) -> list[str]:
         # -P: a folder of that name where the user stands is not meant.

@@ -16,7 +16,7 @@ from ccslab.evidence.cell import VERDICTS, Cell, State
 from ccslab.evidence.matrix import Matrix
 from ccslab.evidence.parity import Pair
 from ccslab.evidence.results import read_results
-from ccslab.evidence.table import STYLES, counted, duration, plain_table, show, shown_path, size
+from ccslab.evidence.table import STYLES, counted, plain_table, show, shown_path, size
 from ccslab.evidence.text import one_line, visible, write
 
 REPORT = "matrix.md"
@@ -43,7 +43,13 @@ def show_matrix(matrix: Matrix, pairs: list[Pair], folder: Path, console: Consol
     table = plain_table(title(matrix))
     for name in HEAD:
         right = name in HEAD[3:]
-        table.add_column(name.replace(" met", ""), justify="right" if right else "left", no_wrap=True)
+        # Of all columns the kernel's name is the one that may be folded.
+        table.add_column(
+            name.replace(" met", ""),
+            justify="right" if right else "left",
+            no_wrap=name != HEAD[0],
+            overflow="fold",
+        )
     for cell in matrix.cells:
         kernel, arch, verdict, *rest = row(cell)
         table.add_row(Text(kernel, overflow="fold"), arch, Text(verdict, STYLES.get(cell.state, "")), *rest)
@@ -77,12 +83,19 @@ def row(cell: Cell) -> tuple[str, ...]:
         cell.kernel,
         cell.arch,
         cell.state + (" *" if cell.taken_over else ""),
-        duration(cell.build_s),
-        duration(cell.run_s) if cell.run_s else "-",
+        clock(cell.build_s),
+        clock(cell.run_s) if cell.run_s else "-",
         f"{cell.attacks_met}/{cell.attacks}" if known else "-",
         str(cell.drift) if known else "-",
         size(cell.policy_memory_bytes) if known else "-",
     )
+
+
+def clock(seconds: float) -> str:
+    """Seconds as a clock shows them: ``0:04``, ``9:41``, ``1:02:03``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def place(matrix: Matrix, cell: Cell, folder: Path) -> Path:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -78,6 +79,20 @@ def test_the_table_says_what_became_of_each_cell(tmp_path: Path, over: Matrix) -
     assert "  Makefile: no such tree" in text
     assert "parity 6.12: 1 line equal, 0 differ as declared, 0 undeclared" in text
     assert lines[-1] == f"ERROR: {over.folder}/matrix.md"
+
+
+def test_nothing_is_cut_of_long_names_and_times(tmp_path: Path, over: Matrix) -> None:
+    for cell in over.cells:
+        cell.kernel, cell.build_s, cell.run_s = f"stock-{cell.kernel}-debug", 599.6, 7384.0
+        cell.attacks = cell.attacks_met = 20
+        cell.policy_memory_bytes = 5_500_000
+    target = console()
+    matrixreport.show_matrix(over, [], tmp_path / "runs", target)
+    lines = said(target).splitlines()[:20]
+    text = "\n".join(lines)
+    assert "…" not in text
+    assert re.search(r"passed +10:00 +2:03:04 +20/20 +0 +5\.25 MiB", text)
+    assert all(len(line) <= 80 for line in lines if str(tmp_path) not in line)
 
 
 def test_a_long_error_stays_indented_and_an_error_has_no_figures(tmp_path: Path) -> None:
