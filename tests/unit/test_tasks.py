@@ -18,9 +18,9 @@ from ccslab.errors import InfrastructureError, UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 WANTED = """
-    lab.build lab.scenario lab.list lab.status lab.clean lab.doctor lab.compare lab.parity kernel.fetch
-    kernel.list kernel.patch kernel.config kernel.build kernel.port rootfs.build vm.boot vm.ssh policy.check policy.diff
-    policy.convert test lint
+    lab.build lab.scenario lab.list lab.status lab.clean lab.doctor lab.compare lab.parity
+    kernel.fetch kernel.list kernel.patch kernel.config kernel.build kernel.port rootfs.build
+    vm.boot vm.ssh policy.check policy.diff policy.convert test lint
 """
 
 
