@@ -142,7 +142,10 @@ def test_git_runs_nothing_that_the_tree_names(mine: Path, store: Store, tmp_path
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_digest_is_remembered_only_while_the_file_stays(mine: Path, tmp_path: Path) -> None:
+def test_a_digest_is_remembered_only_while_the_file_stays(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "RACY_S", 0.0)
     memory = tmp_path / "memory.json"
     first = folders.take(mine, memory)
     assert folders.take(mine, memory) == first
@@ -153,6 +156,18 @@ def test_a_digest_is_remembered_only_while_the_file_stays(mine: Path, tmp_path: 
     assert folders.take(mine, memory).sha256 != first.sha256
     (mine / "fs/mount.c").chmod(0o755)
     assert folders.take(mine, memory).files["fs/mount.c"].startswith("x:")
+
+
+@pytest.mark.parametrize(("racy_s", "believed"), [(3600.0, False), (0.0, True)])
+def test_a_digest_of_a_file_that_changed_just_now_is_not_believed(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, racy_s: float, believed: bool
+) -> None:
+    """A second change within the clock's tick would leave size and times as they are."""
+    memory = tmp_path / "memory.json"
+    first = folders.take(mine, memory)
+    memory.write_text(memory.read_text().replace(first.files["fs/open.c"], "f:forged"))
+    monkeypatch.setattr(folders, "RACY_S", racy_s)
+    assert (folders.take(mine, memory).files["fs/open.c"] == "f:forged") == believed
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", "5"])
