@@ -113,6 +113,18 @@ def test_an_edit_while_the_tree_is_read_is_said(tmp_path: Path, mine: Path, stor
     assert read(tmp_path / "work/tree") == read(mine)
 
 
+def test_an_edit_while_a_change_is_followed_is_said(tmp_path: Path, mine: Path, store: Store) -> None:
+    target = tmp_path / "work/tree"
+    work.follow(NO_PATCHES, source.fetch(Folder(mine), store), target)
+    (mine / "fs/open.c").write_text("edited\n")
+    seen = source.fetch(Folder(mine), store)
+    (mine / "fs/open.c").write_text("edited again\n")
+    with pytest.raises(InfrastructureError, match=r"fs/open.c changed while the tree was read"):
+        work.follow(NO_PATCHES, seen, target)
+    work.follow(NO_PATCHES, source.fetch(Folder(mine), store), target)
+    assert read(target) == read(mine)
+
+
 def test_of_a_git_work_tree_counts_what_git_would_commit(tmp_path: Path, mine: Path, store: Store) -> None:
     (mine / ".gitignore").write_text("*.o\n")
     git(mine, "init")
