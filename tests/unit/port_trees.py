@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ccslab.kernel.port import walk
+from ccslab.kernel.port import mail, walk
+from ccslab.kernel.port.file import Outcome
+from ccslab.kernel.port.walk import PortedPatch
 from ccslab.kernel.series import Series, load_series
 
 Files = Mapping[str, bytes | str | None]
@@ -113,3 +115,28 @@ def trees(root: Path, old: Files, new: Files, *changes: Files, options: Sequence
     )
     (series / "series").write_text("".join(f"{Path(name).name}\n" for name in names))
     return Trees(root)
+
+
+OLD = code("one", "two", "three")
+CHANGED = OLD.replace("two_6();", "two_six();")
+EARLIER = "/* new */\n" * 7 + OLD  # the same code seven lines below
+
+
+def only(trees: Trees) -> PortedPatch:
+    (found,) = trees.port()
+    return found
+
+
+def says(patch: PortedPatch) -> list[tuple[str, Outcome, str]]:
+    return [(file.name, file.verdict.outcome, file.verdict.detail) for file in patch.files]
+
+
+def applied(patch: PortedPatch, tree: Path, scratch: Path) -> str:
+    """What patch(1) says of the new patch on the new tree, applied to copies in ``scratch``."""
+    for name in patch.after:
+        if (tree / name).is_file():
+            put(scratch, {name: (tree / name).read_bytes()})
+    scratch.mkdir(exist_ok=True)
+    argv = ["patch", "-p1", "--fuzz=0", "--batch", "--forward", "--verbose"]
+    done = subprocess.run(argv, cwd=scratch, input=mail.encode(patch.new), capture_output=True, check=True)
+    return done.stdout.decode()

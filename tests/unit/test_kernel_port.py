@@ -3,46 +3,16 @@
 
 from __future__ import annotations
 
-import itertools
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from port_trees import Trees, code, git, put, trees
+from port_trees import CHANGED, EARLIER, OLD, applied, code, git, only, put, says, trees
 
 from ccslab.errors import InfrastructureError, UserError
-from ccslab.kernel.port import folder, mail, walk
+from ccslab.kernel.port import folder, mail
 from ccslab.kernel.port.file import Outcome
 from ccslab.kernel.port.sides import File
-from ccslab.kernel.port.walk import PortedPatch
-from ccslab.kernel.series import load_series
-
-OLD = code("one", "two", "three")
-CHANGED = OLD.replace("two_6();", "two_six();")
-EARLIER = "/* new */\n" * 7 + OLD  # the same code seven lines below
-
-
-def only(trees: Trees) -> PortedPatch:
-    (found,) = trees.port()
-    return found
-
-
-def says(patch: PortedPatch) -> list[tuple[str, Outcome, str]]:
-    return [(file.name, file.verdict.outcome, file.verdict.detail) for file in patch.files]
-
-
-def applied(patch: PortedPatch, tree: Path, scratch: Path) -> str:
-    """What patch(1) says of the new patch on the new tree, applied to copies in ``scratch``."""
-    for name in patch.after:
-        if (tree / name).is_file():
-            put(scratch, {name: (tree / name).read_bytes()})
-    scratch.mkdir(exist_ok=True)
-    argv = ["patch", "-p1", "--fuzz=0", "--batch", "--forward", "--verbose"]
-    done = subprocess.run(argv, cwd=scratch, input=mail.encode(patch.new), capture_output=True, check=True)
-    return done.stdout.decode()
 
 
 def test_on_its_own_tree_a_series_stays_as_it_is_byte_by_byte(tmp_path: Path) -> None:
@@ -271,114 +241,6 @@ def test_no_newline_at_the_end(tmp_path: Path) -> None:
     assert folder.verify([patch], made.series, made.new.folder) == 1
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "change", "outcome", "said"),
-    [
-        ({}, {}, {"a.c": OLD}, Outcome.CLEAN, ""),
-        ({}, {"a.c": OLD}, {"a.c": OLD}, Outcome.UPSTREAM, "the new tree has it"),
-        (
-            {},
-            {"a.c": EARLIER},
-            {"a.c": OLD},
-            Outcome.CONFLICT,
-            "the patch adds it, and the new tree has another",
-        ),
-        ({"a.c": OLD}, {"a.c": OLD}, {"a.c": None}, Outcome.CLEAN, ""),
-        ({"a.c": OLD}, {}, {"a.c": None}, Outcome.UPSTREAM, "the new tree has it"),
-        (
-            {"a.c": OLD},
-            {"a.c": EARLIER},
-            {"a.c": None},
-            Outcome.CONFLICT,
-            "the patch deletes it, and it differs",
-        ),
-        ({"a.c": OLD}, {}, {"a.c": CHANGED}, Outcome.CONFLICT, "the new tree has no such file"),
-        ({"a.c": OLD}, {"a.c": b"\0" + OLD.encode()}, {"a.c": CHANGED}, Outcome.CONFLICT, "a binary file"),
-        ({"e.c": ""}, {}, {"e.c": "x\n"}, Outcome.CONFLICT, "the new tree has no such file"),
-        (
-            {"e.c": ""},
-            {"e.c": "x\n"},
-            {"e.c": None},
-            Outcome.CONFLICT,
-            "the patch deletes it, and it differs",
-        ),
-    ],
-)
-def test_files_that_come_and_go(
-    tmp_path: Path,
-    old: dict[str, str],
-    new: dict[str, str],
-    change: dict[str, str],
-    outcome: Outcome,
-    said: str,
-) -> None:
-    made = trees(tmp_path, old, new, change)
-    patch = only(made)
-    ((_, found, detail),) = says(patch)
-    assert (found, detail.startswith(said), bool(detail)) == (outcome, True, bool(said))
-    if outcome is Outcome.CLEAN:
-        assert folder.verify([patch], made.series, made.new.folder) == 1
-    clash = patch.files[0].verdict.clash
-    if clash and clash.marked:
-        assert all(marker in clash.marked for marker in (b"<<<<<<< ", b"||||||| ", b"=======\n", b">>>>>>> "))
-
-
-def test_modes_are_kept_and_changed(tmp_path: Path) -> None:
-    made = trees(tmp_path, {"run": OLD, "a.c": OLD}, {"run": EARLIER, "a.c": OLD})
-    repository = tmp_path / "repository"
-    (repository / "run").chmod(0o755)
-    (tmp_path / "new/a.c").chmod(0o755)
-    put(repository, {"a.c": CHANGED})
-    git(repository, "commit", "--quiet", "-a", "-m", "mode")
-    git(repository, "format-patch", "-1", "-o", tmp_path / "series")
-    (tmp_path / "series/series").write_text("0001-mode.patch\n")
-    patch = only(made)
-    assert {name: file.executable for name, file in patch.after.items()} == {"run": True, "a.c": True}
-    assert "old mode 100644\nnew mode 100755\n" in patch.new
-    assert folder.verify([patch], made.series, made.new.folder) == 1
-
-
-def test_a_renaming_patch_follows_what_changed(tmp_path: Path) -> None:
-    made = trees(tmp_path, {"a.c": OLD}, {"a.c": EARLIER}, {"a.c": None, "b.c": CHANGED})
-    patch = only(made)
-    assert patch.files[0].name == "b.c"
-    assert "rename from a.c\nrename to b.c\n" in patch.new
-    assert patch.after["b.c"].content.decode() == EARLIER.replace("two_6();", "two_six();")
-    assert patch.after["a.c"] is None
-    assert folder.verify([patch], made.series, made.new.folder) == 1
-
-
-def test_a_renaming_patch_does_not_write_over_another_file(tmp_path: Path) -> None:
-    made = trees(tmp_path, {"a.c": OLD}, {"a.c": OLD, "b.c": "other\n"}, {"a.c": None, "b.c": CHANGED})
-    assert says(only(made)) == [("a.c", Outcome.CONFLICT, "becomes b.c, which is there already")]
-
-
-def test_a_patch_that_only_renames_has_something_to_do(tmp_path: Path) -> None:
-    patch = only(trees(tmp_path, {"a.c": OLD}, {"a.c": OLD}, {"a.c": None, "b.c": OLD}))
-    assert says(patch) == [("b.c", Outcome.CLEAN, "")]
-    assert patch.after == {"a.c": None, "b.c": patch.after["b.c"]}
-
-
-def test_a_file_that_moved_is_followed_by_all_later_patches(tmp_path: Path) -> None:
-    changes = ({"net/a.c": CHANGED}, {"net/a.c": CHANGED.replace("one_6", "one_six")})
-    made = trees(tmp_path, {"net/a.c": OLD}, {"net/core/a.c": EARLIER, "net/a.h": OLD}, *changes)
-    first, second = made.port()
-    share = f"moved from net/a.c with {2 * 44 / (44 + 51):.0%} of its lines; +7 lines"
-    assert says(first) == [("net/core/a.c", Outcome.OFFSET, share)]
-    assert second.files[0].name == "net/core/a.c"
-    assert folder.verify([first, second], made.series, made.new.folder) == 2
-
-
-def test_a_file_of_the_same_name_and_other_content_is_not_the_moved_one(tmp_path: Path) -> None:
-    made = trees(tmp_path, {"net/a.c": OLD}, {"sound/a.c": code("tone", "volume")}, {"net/a.c": CHANGED})
-    assert says(only(made)) == [("net/a.c", Outcome.CONFLICT, "the new tree has no such file")]
-
-
-def test_a_file_that_both_trees_have_is_not_the_moved_one(tmp_path: Path) -> None:
-    made = trees(tmp_path, {"net/a.c": OLD, "x/a.c": OLD}, {"x/a.c": OLD}, {"net/a.c": CHANGED})
-    assert says(only(made)) == [("net/a.c", Outcome.CONFLICT, "the new tree has no such file")]
-
-
 def test_what_comes_after_a_conflict_is_tried_and_told_what_it_waits_for(tmp_path: Path) -> None:
     def all_with(text: str) -> str:
         return OLD.replace("two_6();", text)
@@ -433,82 +295,3 @@ def test_neither_tree_is_written_to(tmp_path: Path) -> None:
     assert {
         path: path.read_bytes() for tree in ("old", "new") for path in (tmp_path / tree).rglob("*")
     } == before
-
-
-# --- whatever the edits -------------------------------------------------------------------------------
-
-EDITS = st.lists(
-    st.tuples(st.integers(0, 29), st.sampled_from(["change", "delete", "insert", "swap"]), st.integers(0, 3)),
-    max_size=4,
-)
-LINES = [f"line {number}" if number % 5 else "}" for number in range(30)]
-
-
-def edited(lines: list[str], edits: list[tuple[int, str, int]]) -> list[str]:
-    out = list(lines)
-    for at, how, which in edits:
-        place = at % max(1, len(out))
-        match how:
-            case "change":
-                out[place : place + 1] = [f"changed {which}"]
-            case "delete":
-                del out[place : place + 1 + which]
-            case "insert":
-                out[place:place] = [f"new {which}", "}"][: 1 + which % 2]
-            case "swap":
-                out[place : place + 3] = reversed(out[place : place + 3])
-    return out
-
-
-counter = itertools.count()
-
-
-@settings(max_examples=25)
-@given(mine=EDITS, second=EDITS, upstream=EDITS)
-def test_what_is_said_to_apply_does_and_gives_the_merge(
-    tmp_path_factory: pytest.TempPathFactory, mine: list, second: list, upstream: list
-) -> None:
-    root = tmp_path_factory.mktemp(f"edits{next(counter)}")
-    states = [LINES, edited(LINES, mine)]
-    states.append(edited(states[1], second))
-    texts = ["\n".join([*lines, "end"]) + "\n" for lines in states]
-    changes = [{"a.c": text} for before, text in itertools.pairwise(texts) if text != before]
-    new = "\n".join([*edited(LINES, upstream), "end"]) + "\n"
-    made = trees(root, {"a.c": texts[0]}, {"a.c": new}, *changes)
-    ported = made.port()
-    now = new
-    base = texts[0]
-    for patch, change in zip(ported, changes, strict=True):
-        theirs = change["a.c"]
-        if patch.outcome is Outcome.CONFLICT:
-            break
-        merged, conflicts = merge(root, now, base, theirs)
-        after = patch.after["a.c"].content.decode()
-        if not conflicts:
-            assert after == merged
-        if patch.new:
-            put(root / "check", {"a.c": now})
-            argv = ["patch", "-p1", "--fuzz=0", "--batch", "--forward", "--verbose"]
-            done = subprocess.run(
-                argv, cwd=root / "check", input=patch.new, text=True, capture_output=True, check=True
-            )
-            assert "offset" not in done.stdout
-            assert (root / "check/a.c").read_text() == after
-        else:
-            assert after == now
-        now, base = after, theirs
-    settled = [patch for patch in ported if patch.settled and patch.new]
-    assert folder.verify(ported, made.series, made.new.folder) == len(settled)
-
-
-def merge(root: Path, ours: str, base: str, theirs: str) -> tuple[str, int]:
-    put(root / "merge", {"ours": ours, "base": base, "theirs": theirs})
-    argv = ["git", "merge-file", "-p", "-q", "ours", "base", "theirs"]
-    done = subprocess.run(argv, cwd=root / "merge", capture_output=True, text=True, check=False)
-    return done.stdout, done.returncode
-
-
-def test_the_series_is_read_as_it_was_made(tmp_path: Path) -> None:
-    made = trees(tmp_path, {"a.c": OLD}, {"a.c": OLD}, {"a.c": CHANGED}, {"b.c": "b\n"})
-    assert [patch.files for patch in load_series(tmp_path / "series").patches] == [("a.c",), ("b.c",)]
-    assert isinstance(made.old, walk.Tree)
