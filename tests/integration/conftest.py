@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from initramfs import File, pack
+from initramfs import Entry, File, pack
+from series import typed_into
 
 from ccslab.kernel import command
 from ccslab.labs import setup
 from ccslab.settings import Settings
+from ccslab.vm.machine import Machine
 
 KERNEL = os.environ.get("CCSLAB_KERNEL") or Settings().kernel
 
@@ -41,6 +44,25 @@ def kernel() -> Path:
 def stock_kernel() -> Path:
     """The bzImage of the same tree without our series."""
     return command.build(Settings(kernel=f"stock-{KERNEL}")) / "bzImage"
+
+
+@pytest.fixture(scope="module")
+def patched_guest(
+    kernel: Path, extra: dict[str, Entry], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Machine]:
+    """A shell's prompt on the patched kernel; ``extra`` is what the test's module lays into the guest."""
+    with typed_into(kernel, tmp_path_factory.mktemp("patched") / "guest", extra, "sbin/ccs-init") as guest:
+        yield guest
+
+
+@pytest.fixture(scope="module")
+def stock_guest(
+    stock_kernel: Path, extra: dict[str, Entry], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Machine]:
+    """The same on the stock kernel, with the loader that one calls."""
+    folder = tmp_path_factory.mktemp("stock") / "guest"
+    with typed_into(stock_kernel, folder, extra, "sbin/tomoyo-init") as guest:
+        yield guest
 
 
 @pytest.fixture(scope="session")

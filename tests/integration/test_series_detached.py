@@ -4,13 +4,11 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from initramfs import Entry, File
-from series import HERE, SECURITYFS, program, say, typed_into
+from series import HERE, SECURITYFS, program, say
 from test_series_mounts import DOMAIN, TRY, Operation, Outcome, expect, parse
 
 from ccslab.vm.machine import Machine
@@ -71,21 +69,13 @@ def extra(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Entry]:
 
 
 @pytest.fixture(scope="module")
-def patched(
-    kernel: Path, extra: dict[str, Entry], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Guest]:
-    folder = tmp_path_factory.mktemp("patched") / "guest"
-    with typed_into(kernel, folder, extra, "sbin/ccs-init") as guest:
-        yield Guest(guest)
+def patched(patched_guest: Machine) -> Guest:
+    return Guest(patched_guest)
 
 
 @pytest.fixture(scope="module")
-def stock(
-    stock_kernel: Path, extra: dict[str, Entry], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Guest]:
-    folder = tmp_path_factory.mktemp("stock") / "guest"
-    with typed_into(stock_kernel, folder, extra, "sbin/tomoyo-init") as guest:
-        yield Guest(guest)
+def stock(stock_guest: Machine) -> Guest:
+    return Guest(stock_guest)
 
 
 @pytest.mark.parametrize("way", [*WAYS.values(), *OLD.values()], ids=[*WAYS, *OLD])

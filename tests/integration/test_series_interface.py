@@ -42,13 +42,9 @@ def extra(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Entry]:
 
 
 @pytest.fixture(scope="module")
-def guest(
-    kernel: Path, extra: dict[str, Entry], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Machine]:
-    folder = tmp_path_factory.mktemp("interface") / "guest"
-    with typed_into(kernel, folder, extra, "sbin/ccs-init") as booted:
-        say(booted, "mkdir -p /m")
-        yield booted
+def guest(patched_guest: Machine) -> Machine:
+    say(patched_guest, "mkdir -p /m")
+    return patched_guest
 
 
 @pytest.fixture

@@ -9,13 +9,11 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from initramfs import Entry
-from series import SECURITYFS, compiled, program, say, typed_into
+from series import SECURITYFS, compiled, program, say
 
 from ccslab.vm.machine import Machine
 
@@ -171,19 +169,13 @@ def extra(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Entry]:
 
 
 @pytest.fixture(scope="module")
-def patched(kernel: Path, extra: dict[str, Entry], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Try]:
-    folder = tmp_path_factory.mktemp("patched") / "guest"
-    with typed_into(kernel, folder, extra, "sbin/ccs-init") as guest:
-        yield Try(guest)
+def patched(patched_guest: Machine) -> Try:
+    return Try(patched_guest)
 
 
 @pytest.fixture(scope="module")
-def stock(
-    stock_kernel: Path, extra: dict[str, Entry], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Try]:
-    folder = tmp_path_factory.mktemp("stock") / "guest"
-    with typed_into(stock_kernel, folder, extra, "sbin/tomoyo-init") as guest:
-        yield Try(guest)
+def stock(stock_guest: Machine) -> Try:
+    return Try(stock_guest)
 
 
 def expect(found: dict[str, Outcome], rule: str) -> None:
