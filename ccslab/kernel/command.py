@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,16 +60,16 @@ def build(settings: Settings) -> Path:
 def show(settings: Settings) -> None:
     """Say which kernels there are: where their trees are from, how many patches, what is built."""
     table = Table("kernel", "tree", "fetched", "patches", "built", box=box.SIMPLE_HEAD)
-    built = _built(settings)
     for name in catalog.names(settings.root):
         package = catalog.sources(settings.root, name)
         pinned = source.fetched(package, settings.store)
+        named = replace(settings, kernel=name)
         table.add_row(
             name,
             f"{package.package} ({package.suite})",
             pinned or "-",
-            _patches(replace(settings, kernel=name)),
-            ", ".join(built.get(name, [])) or "-",
+            _patches(named),
+            (", ".join(_built(named)) if pinned else "") or "-",
         )
     console.print(table)
     console.print("build one: ./inv kernel.build --kernel NAME [--arch x86_64|i386|all] [--debug]")
@@ -85,10 +84,15 @@ def _patches(settings: Settings) -> str:
         return "none yet"
 
 
-def _built(settings: Settings) -> dict[str, list[str]]:
-    """Architectures of the kernels in the store, by the kernel's name."""
-    found: dict[str, set[str]] = {}
-    for path in settings.store.root.glob("kernel/*/manifest.json"):
-        manifest = json.loads(path.read_text())
-        found.setdefault(manifest["name"], set()).add(manifest["arch"])
-    return {name: sorted(arches) for name, arches in found.items()}
+def _built(settings: Settings) -> list[str]:
+    """Which kernels of this name a build would find built: ``x86_64``, ``i386 debug``."""
+    found = []
+    for debug in (False, True):
+        for arch in building.MAKE_ARCH:
+            try:
+                spec, tree = chosen(replace(settings, arch=arch, debug=debug))
+            except UserError:  # its patchset has no series for the tree's version
+                continue
+            if settings.store.has("kernel", spec.inputs(tree)):
+                found.append(f"{arch} debug" if debug else arch)
+    return found
