@@ -64,8 +64,8 @@ class _LineStep(Step):
             return
         self.last = now
         spent = now - self.started
-        if self.total and self.done:
-            left = spent * max(0, self.total - self.done) / self.done
+        if self.total and 0 < self.done < self.total:  # a first guess may be too low
+            left = spent * (self.total - self.done) / self.done
             console.print(f"  {self.title}: {self.done} of {self.total}, {left:.0f} s left")
         else:
             console.print(f"  {self.title}: {spent:.0f} s {self.note}")
