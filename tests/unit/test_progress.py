@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What long work says of itself where there is no terminal: a line now and then, and no time left made up."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from ccslab import progress
+
+
+@pytest.fixture
+def every_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 0.0)
+
+
+def test_the_time_left_is_said_while_it_is_known(
+    every_line: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with progress.step("Building", 3) as step:
+        step.advance(2, note="init/main.o")
+    title, line, done = capsys.readouterr().out.splitlines()
+    assert title == "  Building ..."
+    assert re.fullmatch(r"  Building: 2 of 3, \d+ s left", line)
+    assert re.fullmatch(r"  Building: done in \d+\.\d s", done)
+
+
+def test_more_than_was_expected_has_no_time_left(
+    every_line: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with progress.step("Building", 3) as step:
+        step.advance(4, note="init/main.o")
+    assert re.fullmatch(r"  Building: \d+ s init/main\.o", capsys.readouterr().out.splitlines()[1])
+
+
+def test_lines_come_no_oftener_than_they_should(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.step("Building", 3) as step:
+        step.advance()
+    assert len(capsys.readouterr().out.splitlines()) == 2
