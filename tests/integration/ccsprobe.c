@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ccsprobe - what a shell cannot do with an interface file of TOMOYO.
+ * ccsprobe - what a shell cannot do with an interface file of TOMOYO, or not
+ * often enough.
  *
  *	ccsprobe wake FILE PROGRAM [ARGUMENT...]
  *	ccsprobe answer FILE DIGITS PROGRAM [ARGUMENT...]
+ *	ccsprobe mounts DIR TIMES
  *
  * "wake" polls FILE once without waiting, starts PROGRAM as soon as it is
  * asleep in a second poll() itself, and prints both results: "before=0 after=1".
@@ -11,6 +13,9 @@
  * "answer" holds FILE (query) open, starts PROGRAM, and answers the n-th
  * question with the n-th digit. It prints each question: the line with the
  * serial number, and the access as "asked: LINE".
+ *
+ * "mounts" clones the mount at DIR and drops the clone TIMES times, and makes a
+ * tmpfs TIMES / 4 times, every other of which it attaches to DIR and unmounts.
  *
  * Nothing waits longer than LIMIT_MS; then it says so and exits 1.
  */
@@ -20,9 +25,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+/* From the kernel's include/uapi/linux/mount.h, which not every libc knows. */
+enum { CLONE = 1, FROM_EMPTY_PATH = 4, CREATE = 6 };
+enum { OPEN_TREE = 428, MOVE_MOUNT, FSOPEN, FSCONFIG, FSMOUNT };
 
 #define LIMIT_MS 8000 /* less than the ten seconds the kernel waits for an answer */
 
@@ -137,12 +148,49 @@ static int answer(const char *file, const char *digits, char *argv[])
 	return 0;
 }
 
+static int detached(int attach, const char *place)
+{
+	const int context = syscall(FSOPEN, "tmpfs", 0);
+	int mount;
+
+	if (context < 0 || syscall(FSCONFIG, context, CREATE, NULL, NULL, 0))
+		return fail("fsconfig");
+	mount = syscall(FSMOUNT, context, 0, 0);
+	if (mount < 0)
+		return fail("fsmount");
+	if (attach && syscall(MOVE_MOUNT, mount, "", AT_FDCWD, place, FROM_EMPTY_PATH))
+		return fail("move_mount");
+	close(mount);
+	close(context);
+	if (attach && umount2(place, MNT_DETACH))
+		return fail("umount2");
+	return 0;
+}
+
+static int mounts(const char *place, int times)
+{
+	int count, clone;
+
+	for (count = 0; count < times; count++) {
+		clone = syscall(OPEN_TREE, AT_FDCWD, place, CLONE);
+		if (clone < 0)
+			return fail("open_tree");
+		close(clone);
+		if (count % 4 == 0 && detached(count % 8 == 0, place))
+			return 1;
+	}
+	return 0;
+}
+
 int main(int argc, char *argv[])
 {
 	if (argc >= 4 && !strcmp(argv[1], "wake"))
 		return wake(argv[2], argv + 3);
 	if (argc >= 5 && !strcmp(argv[1], "answer"))
 		return answer(argv[2], argv[3], argv + 4);
-	fputs("usage: ccsprobe wake FILE PROGRAM... | answer FILE DIGITS PROGRAM...\n", stderr);
+	if (argc == 4 && !strcmp(argv[1], "mounts"))
+		return mounts(argv[2], atoi(argv[3]));
+	fputs("usage: ccsprobe wake FILE PROGRAM... | answer FILE DIGITS PROGRAM... | mounts DIR TIMES\n",
+	      stderr);
 	return 2;
 }

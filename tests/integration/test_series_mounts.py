@@ -16,6 +16,7 @@ from initramfs import Entry
 from series import SECURITYFS, compiled, program, say
 
 from ccslab.vm.machine import Machine
+from tests.waiting import until
 
 pytestmark = pytest.mark.guest
 
@@ -249,6 +250,21 @@ def test_a_rule_for_something_else_grants_nothing(patched: Try, operation: str, 
         assert outcome.rules == (rule,), "the kernel dropped the rule of this test"
         assert outcome.verdict == "ERRNO EPERM"
         assert outcome.audited == [("enforcing", "no", OPERATIONS[operation].rule)]
+
+
+def test_what_is_noted_of_a_mount_goes_with_it(patched: Try) -> None:
+    """By a pathname of 240 bytes, so that 10000 notes left behind would be 2.5 MB."""
+    place = f"/{'n' * 239}"
+    say(patched.guest, f"mkdir {place} && ccsprobe mounts {place} 500")  # the slabs have their first pages
+
+    def unreclaimable_kib() -> int:
+        said = say(patched.guest, "echo 3 >/proc/sys/vm/drop_caches; grep SUnreclaim: /proc/meminfo")
+        return int(said.split()[1])
+
+    before = unreclaimable_kib()
+    assert patched.guest.console.run(f"ccsprobe mounts {place} 10000", timeout_s=120).status == 0
+    # Mounts are freed in their own time, a while after their last user has gone.
+    until(lambda: unreclaimable_kib() - before < 512, "the kernel has the memory back", within_s=30)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=list(OPERATIONS))

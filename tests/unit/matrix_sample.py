@@ -15,7 +15,6 @@ import time
 from pathlib import Path
 
 import evidence_sample as sample
-from waiting import until
 
 from ccslab.errors import InfrastructureError, LabError
 from ccslab.evidence.cell import Cell, State
@@ -24,6 +23,7 @@ from ccslab.evidence.matrix import FOLDER, Drive, Matrix, open_matrix
 from ccslab.evidence.recording import recording
 from ccslab.evidence.watching import Watcher
 from ccslab.progress import console
+from tests.waiting import until
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

@@ -7,10 +7,10 @@ import signal
 from pathlib import Path
 
 import pytest
-from waiting import alive, until
 
 from ccslab.errors import InfrastructureError
 from ccslab.evidence.children import Child, Children, Ending
+from tests.waiting import alive, until
 
 
 def sh(children: Children, tmp_path: Path, code: str, name: str = "sh", timeout_s: float = 60.0) -> Child:

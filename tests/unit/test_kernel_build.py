@@ -14,13 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from waiting import until
 
 from ccslab.errors import InfrastructureError, UserError
 from ccslab.kernel import build as building
 from ccslab.kernel.series import NO_PATCHES, load_series
 from ccslab.kernel.source import Tree
 from ccslab.store import Store
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(__file__).parent / "data" / "kernel-tree"

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from waiting import until
 
 from ccslab.errors import UserError
 from ccslab.kernel import tree as work
 from ccslab.kernel.series import NO_PATCHES, Series, load_series
 from ccslab.kernel.source import Tree
 from ccslab.kernel.tree import STATE
+from tests.waiting import until
 
 FILES = ["Makefile", "fs/open.c", "security/file.c", "security/mount.c"]
 

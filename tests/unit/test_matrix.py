@@ -12,13 +12,13 @@ from pathlib import Path
 
 import matrix_sample as sample
 import pytest
-from waiting import alive, until
 
 from ccslab.evidence import run as runs
 from ccslab.evidence.cell import Cell, State
 from ccslab.evidence.matrix import FOLDER, MATRIX, Drive, open_matrix
 from ccslab.evidence.watching import Watcher
 from ccslab.progress import console
+from tests.waiting import alive, until
 
 LOADED_S = 120.0  # a dozen Python processes on a machine that is busy otherwise
 

@@ -12,9 +12,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from waiting import until
 
 from tests.checkout import Checkout
+from tests.waiting import until
 
 # A build that leaves artifacts, each of its kernel and architecture.
 BUILD = """

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from waiting import alive, until
 
 from ccslab.errors import InfrastructureError
 from ccslab.process import need, run
+from tests.waiting import alive, until
 
 Start = Callable[[str], subprocess.Popen[str]]
 

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from waiting import until
 
 from ccslab import store as storing
 from ccslab.errors import InfrastructureError, UserError
 from ccslab.store import Store, default_root, hash_file, hash_tree, key_of
+from tests.waiting import until
 
 Start = Callable[[str], subprocess.Popen[str]]
 INPUTS = {"version": 1}

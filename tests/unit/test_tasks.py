@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from invoke import Context, Exit
-from waiting import until
 
 import tasks
 from ccslab.errors import InfrastructureError, UserError
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 WANTED = """

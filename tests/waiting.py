@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Waits of the unit tests, each with a deadline."""
+"""Waits of tests, each with a deadline."""
 
 from __future__ import annotations
 
