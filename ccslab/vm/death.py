@@ -73,9 +73,13 @@ class Watch:
         if found := death_pattern().search(text):
             self.declare(f"the guest's kernel died: {re.sub('^' + STAMP, '', found.group()).strip()}")
 
-    def declare(self, reason: str) -> None:
-        """The guest is lost; the first reason stands."""
+    def declare(self, reason: str, *, grace_s: float = 0.0) -> None:
+        """The guest is lost; the first reason stands.
+
+        :param grace_s: seconds in which somebody who knows more may give a better one.
+        """
         with self.changed:
+            self.changed.wait_for(lambda: bool(self.reason), grace_s)
             if self.reason or self.expected:
                 return
             self.reason = reason

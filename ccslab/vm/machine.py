@@ -39,6 +39,7 @@ BOOT_SILENCE_S = 180.0  # systemd is silent for half a minute under TCG; a busy 
 SHUTDOWN_TIMEOUT_S = 90.0
 LOCK = "vm.lock"
 LAST_EVENT_S = 5.0
+LAST_WORDS_S = 2.0  # between QEMU's word of a panic and the console's, which come by two ways
 
 
 class Machine:
@@ -338,7 +339,8 @@ class Machine:
 
     def _event(self, event: Event) -> None:
         if event.name == "GUEST_PANICKED":
-            self.watch.declare("the guest panicked")
+            # Of what, the console says, if it says anything.
+            self.watch.declare("the guest panicked", grace_s=LAST_WORDS_S)
         elif event.name == "BLOCK_IO_ERROR":
             self.watch.declare(f"a disk of the guest failed: {event.data.get('reason', '')}")
         elif event.name == "SHUTDOWN" and event.data.get("guest"):

@@ -119,13 +119,14 @@ class CommandLine:
         argv += ["-smp", str(hw.cpus), "-m", f"{hw.memory_mib}M"]
         if hw.icount:
             argv += ["-icount", "shift=0,sleep=off"]
-        # Started stopped: the harness listens before the first byte.  A reboot ends QEMU, a panic pauses it:
-        # both come as events, and neither can loop for ever.
-        argv += ["-S", "-no-reboot", "-action", "panic=pause"]
+        # Started stopped: the harness listens before the first byte.  A panic is told as an event and stops
+        # nothing, for the kernel has more to say after it; then it reboots, which ends QEMU.
+        argv += ["-S", "-no-reboot", "-action", "panic=none"]
         argv += ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
         argv += ["-chardev", f"socket,id=qmp,fd={self.channels.qmp}", "-mon", "chardev=qmp,mode=control"]
         argv += ["-chardev", f"socket,id=serial,fd={self.channels.serial}", "-serial", "chardev:serial"]
-        argv += ["-device", "virtio-rng-pci", "-device", "pvpanic"]
+        # 5.10 finds pvpanic by ACPI only, later kernels on PCI.
+        argv += ["-device", "virtio-rng-pci", "-device", "pvpanic", "-device", "pvpanic-pci"]
         for number, (path, serial) in enumerate(self.disks):
             name = f"disk{number}"
             argv += [

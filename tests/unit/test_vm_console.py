@@ -251,3 +251,18 @@ def test_the_first_reason_stands_and_is_told() -> None:
     with pytest.raises(GuestDied, match=re.escape("console.log: the guest's kernel died: Kernel panic")):
         watch.check()
     assert told == ["the guest's kernel died: Kernel panic - not syncing: first"]
+
+
+def test_whoever_knows_more_may_say_it_first() -> None:
+    watch = Watch()
+    said = threading.Timer(0.2, watch.line, ["[    1.000000] Kernel panic - not syncing: told"])
+    said.start()
+    watch.declare("the guest panicked", grace_s=60)
+    said.join()
+    assert watch.reason == "the guest's kernel died: Kernel panic - not syncing: told"
+
+
+def test_if_nobody_knows_more_the_plain_reason_stands() -> None:
+    watch = Watch()
+    watch.declare("the guest panicked", grace_s=0.05)
+    assert watch.reason == "the guest panicked"

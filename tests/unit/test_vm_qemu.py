@@ -52,7 +52,7 @@ def test_the_guest_starts_stopped_and_never_loops() -> None:
     argv = command_line()
     assert "-S" in argv
     assert "-no-reboot" in argv
-    assert after(argv, "-action") == ["panic=pause"]
+    assert after(argv, "-action") == ["panic=none"]
 
 
 def test_the_command_line_of_the_kernel() -> None:
