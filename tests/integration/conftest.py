@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from initramfs import Entry, File, pack
 from series import typed_into
 
 from ccslab.kernel import command
 from ccslab.labs import setup
+from ccslab.rootfs.initramfs import Entry, File, pack
 from ccslab.settings import Settings
 from ccslab.vm.machine import Machine
 

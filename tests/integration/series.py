@@ -11,8 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from initramfs import Entry, File, busybox, pack
-
+from ccslab.rootfs.initramfs import Entry, File, busybox, pack
 from ccslab.vm.console import SHELL
 from ccslab.vm.machine import Machine
 from ccslab.vm.qemu import Hardware

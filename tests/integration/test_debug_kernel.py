@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from initramfs import busybox, pack
 from series import SHELL_INIT
 
 from ccslab.kernel import command
@@ -19,6 +18,7 @@ from ccslab.labs import leaks
 from ccslab.labs.setup import DEBUG_MEMORY_MIB, DEBUG_PATIENCE
 from ccslab.labs.splats import is_debug
 from ccslab.labs.symbols import Symbols
+from ccslab.rootfs.initramfs import busybox, pack
 from ccslab.settings import Settings
 from ccslab.vm.console import SHELL
 from ccslab.vm.machine import Machine
@@ -45,7 +45,7 @@ def guest(debug_kernel: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """A guest of that kernel at a shell's prompt, saved there."""
     folder = tmp_path_factory.mktemp("debug")
     initrd = folder / "initramfs"
-    initrd.write_bytes(pack({**busybox(init=SHELL_INIT), "sbin/tomoyo-init": "#!/bin/sh\n"}))
+    initrd.write_bytes(pack(busybox(init=SHELL_INIT)))
     hardware = Hardware(cpus=2, memory_mib=DEBUG_MEMORY_MIB)
     with Machine(
         debug_kernel / "bzImage", None, folder / "guest",

@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from initramfs import Entry, File, Symlink, busybox, pack
 
+from ccslab.rootfs.initramfs import Entry, File, Symlink, busybox, pack
 from ccslab.vm.death import GuestDied
 from ccslab.vm.machine import Machine
 from ccslab.vm.qemu import Hardware

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from initramfs import Entry, busybox
 from series import BOOT_S, LOADER, machine, policy, program
+
+from ccslab.rootfs.initramfs import Entry, busybox
 
 pytestmark = pytest.mark.guest
 

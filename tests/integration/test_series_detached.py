@@ -7,10 +7,10 @@ import subprocess
 from dataclasses import dataclass
 
 import pytest
-from initramfs import Entry, File
 from series import HERE, SECURITYFS, program, say
 from test_series_mounts import DOMAIN, TRY, Operation, Outcome, expect, parse
 
+from ccslab.rootfs.initramfs import Entry, File
 from ccslab.vm.machine import Machine
 
 pytestmark = pytest.mark.guest

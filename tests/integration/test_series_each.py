@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from conftest import KERNEL
-from initramfs import busybox
 from series import BOOT_S, LOADER, machine, policy, program
 
 from ccslab.kernel import catalog, command
+from ccslab.rootfs.initramfs import busybox
 from ccslab.settings import Settings
 
 pytestmark = [pytest.mark.guest, pytest.mark.nightly]

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from initramfs import Entry
 from series import PROC, SECURITYFS, compiled, say, typed_into
 
+from ccslab.rootfs.initramfs import Entry
 from ccslab.vm.machine import Machine
 
 pytestmark = pytest.mark.guest

@@ -12,9 +12,9 @@ import subprocess
 from dataclasses import dataclass
 
 import pytest
-from initramfs import Entry
 from series import SECURITYFS, compiled, program, say
 
+from ccslab.rootfs.initramfs import Entry
 from ccslab.vm.machine import Machine
 from tests.waiting import until
 
