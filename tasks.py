@@ -323,6 +323,29 @@ def policy_convert(c, path, out=""):
     return say(command.convert_file(path, out or None))
 
 
+# --- bench --------------------------------------------------------------------------------------------
+
+PLAN = {"plan": "short, or long: what is measured (ccslab/bench/plan.toml)"}
+
+
+@settings_task({**KERNEL, **JOBS}, each=True, help=PLAN)
+def bench_run(settings, plan="short"):
+    """What system calls cost by mode and number of rules, in instructions."""
+    from ccslab.bench import command
+
+    command.measure(settings, plan_name=plan)
+
+
+@settings_task(
+    ARCH, positional=["before", "after"], help={"before": "a kernel's name, or a measurement's folder"}
+)
+def bench_compare(settings, before, after):
+    """What costs more or less in the second of two measurements."""
+    from ccslab.bench import command
+
+    command.compare(settings, before, after)
+
+
 # --- the lab itself -----------------------------------------------------------------------------------
 
 
@@ -376,6 +399,7 @@ for name, tasks in {
     ),
     "rootfs": namespace(build=rootfs_build),
     "vm": namespace(boot=vm_boot, ssh=vm_ssh),
+    "bench": namespace(run=bench_run, compare=bench_compare),
     "policy": namespace(check=policy_check, diff=policy_diff, convert=policy_convert),
 }.items():
     ns.add_collection(tasks, name)

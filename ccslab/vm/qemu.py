@@ -118,7 +118,8 @@ class CommandLine:
         argv += ["-machine", hw.machine, "-accel", self.accel.name, "-cpu", hw.model(self.accel)]
         argv += ["-smp", str(hw.cpus), "-m", f"{hw.memory_mib}M"]
         if hw.icount:
-            argv += ["-icount", "shift=0,sleep=off"]
+            # The same instructions each time: a clock that begins at a date, and QEMU's randomness seeded.
+            argv += ["-icount", "shift=0,sleep=off", "-rtc", "base=2026-01-01,clock=vm", "-seed", "1"]
         # Started stopped: the harness listens before the first byte.  A panic is told as an event and stops
         # nothing, for the kernel has more to say after it; then it reboots, which ends QEMU.
         argv += ["-S", "-no-reboot", "-action", "panic=none"]
@@ -126,7 +127,9 @@ class CommandLine:
         argv += ["-chardev", f"socket,id=qmp,fd={self.channels.qmp}", "-mon", "chardev=qmp,mode=control"]
         argv += ["-chardev", f"socket,id=serial,fd={self.channels.serial}", "-serial", "chardev:serial"]
         # 5.10 finds pvpanic by ACPI only, later kernels on PCI.
-        argv += ["-device", "virtio-rng-pci", "-device", "pvpanic", "-device", "pvpanic-pci"]
+        argv += ["-device", "pvpanic", "-device", "pvpanic-pci"]
+        if not hw.icount:  # what it gives is the host's
+            argv += ["-device", "virtio-rng-pci"]
         for number, (path, serial) in enumerate(self.disks):
             name = f"disk{number}"
             argv += [

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the ``bench.*`` tasks do."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from ccslab import progress
+from ccslab.bench import comparison, guest, measurement, plan, program, table
+from ccslab.bench.measurement import Measured, Measurement, Subject
+from ccslab.errors import UserError
+from ccslab.evidence import run as runs
+from ccslab.kernel import catalog
+from ccslab.kernel import command as kernel
+from ccslab.process import run as execute
+from ccslab.settings import Settings
+from ccslab.store import hash_file
+from ccslab.vm.qemu import PROGRAMS
+
+FOLDER = "bench"
+LAB = "bench"
+
+
+def measure(settings: Settings, *, plan_name: str = "short") -> Path:
+    """Measure a kernel and show it; returns the folder of the run.
+
+    :raises LabError: the kernel cannot be built, or its guest does not measure.
+    """
+    asked = plan.find(plan_name)
+    artifact = kernel.build(settings)
+    made = program.made(settings)
+    manifest = json.loads((artifact / "manifest.json").read_text())
+    subject = Subject(
+        kernel=catalog.find(settings).name,
+        release=manifest["release"],
+        arch=settings.arch,
+        compiler=manifest["toolchain"]["gcc"],
+        program=hash_file(made / "ccsbench"),
+        qemu=_qemu(settings.arch),
+    )
+    begun = time.monotonic()
+    with runs.create(settings.runs / FOLDER, lab=LAB, arch=settings.arch, kernel=subject.kernel) as living:
+        folder = living.folder
+
+        def one_guest(name: str, configurations: Sequence[plan.Configuration]) -> list[Measured]:
+            return guest.measure(
+                artifact / "bzImage", configurations, folder / name,
+                arch=settings.arch, calls=asked.calls, programs=made,
+            )  # fmt: skip
+
+        absent = [one for one in asked.configurations if one.mode == plan.ABSENT]
+        present = [one for one in asked.configurations if one.mode != plan.ABSENT]
+        guests = {name: wanted for name, wanted in {"absent": absent, "present": present}.items() if wanted}
+        with (
+            progress.step(f"Measuring {len(asked.configurations)} configurations of {subject.release}"),
+            ThreadPoolExecutor(len(guests)) as threads,
+        ):
+            measured = [one for found in threads.map(one_guest, guests, guests.values()) for one in found]
+        found = Measurement(subject, plan_name, tuple(measured))
+        path = found.write(folder / measurement.FILE)
+    progress.console.print(table.by_mode(found))
+    progress.console.print(table.by_rules(found))
+    progress.console.print(f"measured in {time.monotonic() - begun:.0f} s: {_short(path, settings)}")
+    return folder
+
+
+def compare(settings: Settings, before: str, after: str) -> None:
+    """Show what differs between two measurements, each a kernel's name (its newest) or a path.
+
+    :raises UserError: there is none, or they cannot be compared.
+    """
+    one, other = (_find(settings, name) for name in (before, after))
+    comparison.check(one.subject, other.subject, "arch", "compiler", "program", "qemu")
+    found = comparison.differences(one, other)
+    told = comparison.beyond(found, comparison.NOISE)
+    if told:
+        progress.console.print(table.compared(told, (before, after)))
+    same = len(found) - len(told)
+    progress.console.print(f"{same} of {len(found)} figures are the same to {comparison.NOISE:.1%}")
+
+
+def _find(settings: Settings, name: str) -> Measurement:
+    """A measurement by its path, or the newest of a kernel on the settings' architecture."""
+    if Path(name).exists() and "/" in name:
+        return measurement.read(Path(name))
+    listed = [
+        run
+        for run in runs.listed(settings.runs / FOLDER, LAB)
+        if (run.kernel, run.arch) == (name, settings.arch) and (run.folder / measurement.FILE).is_file()
+    ]
+    if not listed:
+        raise UserError(
+            f"{name} was not measured on {settings.arch}", mend=f"./inv bench.run --kernel {name}"
+        )
+    return measurement.read(listed[-1].folder)
+
+
+def _qemu(arch: str) -> str:
+    _, said = execute([PROGRAMS[arch], "--version"], timeout_s=20)
+    return said.splitlines()[0]
+
+
+def _short(path: Path, settings: Settings) -> str:
+    return str(path.relative_to(settings.root) if path.is_relative_to(settings.root) else path)

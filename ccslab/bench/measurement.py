@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What was measured, and of what; kept as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ccslab.bench.plan import Configuration
+from ccslab.errors import UserError
+
+SCHEMA = 1
+FILE = "bench.json"
+
+
+class Figure(NamedTuple):
+    """What one operation costs in one configuration, in guest instructions a call."""
+
+    minimum: int
+    median: int
+    """The figure: what a call costs that no timer interrupted."""
+    mean: float
+    calls: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One configuration's figures, by the operation's name."""
+
+    configuration: Configuration
+    figures: Mapping[str, Figure]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What was measured; figures of two may be compared if they differ in what is under comparison only."""
+
+    kernel: str
+    """As the user calls it."""
+    release: str
+    arch: str
+    compiler: str
+    """That made kernel and benchmark."""
+    program: str
+    """The benchmark's hash."""
+    qemu: str
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A run of bench.run."""
+
+    subject: Subject
+    plan: str
+    measured: tuple[Measured, ...]
+
+    def write(self, path: Path) -> Path:
+        """The file of it."""
+        document = {
+            "schema": SCHEMA,
+            "subject": asdict(self.subject),
+            "plan": self.plan,
+            "unit": "guest instructions a call",
+            "measured": [
+                {
+                    **asdict(one.configuration),
+                    "figures": {name: figure._asdict() for name, figure in one.figures.items()},
+                }
+                for one in self.measured
+            ],
+        }
+        path.write_text(json.dumps(document, indent=1) + "\n")
+        return path
+
+
+def read(path: Path) -> Measurement:
+    """A measurement from its file, or from the folder of a run.
+
+    :raises UserError: there is none, or the file is something else.
+    """
+    file = path / FILE if path.is_dir() else path
+    try:
+        told = json.loads(file.read_text())
+        if told["schema"] != SCHEMA:
+            raise UserError(f"is of schema {told['schema']}, not {SCHEMA}", where=file, mend="measure again")
+        return Measurement(Subject(**told["subject"]), told["plan"], tuple(map(_measured, told["measured"])))
+    except OSError as error:
+        raise UserError("there is no measurement", where=file, mend="run ./inv bench.run") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError("is no measurement of bench.run", where=file, mend="measure again") from error
+
+
+def _measured(told: Mapping[str, Any]) -> Measured:
+    figures = {name: Figure(**figure) for name, figure in told["figures"].items()}
+    return Measured(Configuration(told["mode"], told["kind"], told["count"]), figures)

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What is to be measured: modes, and how many rules of which kind stand before the ones that are needed."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from ccslab.errors import unknown
+
+PLANS = Path(__file__).with_name("plan.toml")
+ABSENT = "not-in-lsm"
+PROFILES = {"disabled": 0, "learning": 1, "permissive": 2, "enforcing": 3}
+DOMAIN = "<kernel> /bin/ccsbench"
+OPERATIONS = (
+    "null",
+    "open+close",
+    "stat",
+    "read",
+    "create+unlink",
+    "rename",
+    "fork+exit",
+    "fork+exec",
+    "connect+accept",
+)
+"""What ccsbench does, in its order."""
+# What the operations need, in the order of TOMOYO's lists: after all other rules.
+NEEDED = """\
+file read /bench/data/file
+file getattr /bench/data/file
+file create /bench/data/new 0600
+file write /bench/data/new
+file unlink /bench/data/new
+file rename /bench/data/here /bench/data/there
+file rename /bench/data/there /bench/data/here
+file execute /bench/nothing
+network inet stream bind 127.0.0.1 7000
+network inet stream listen 127.0.0.1 7000
+network inet stream connect 127.0.0.1 7000
+""".splitlines()
+KEPT = 7
+"""How many the kernel makes of those: one of all operations on the same operands."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One state of the benchmark's domain."""
+
+    mode: str
+    """``not-in-lsm``, ``disabled``, ``learning``, ``permissive`` or ``enforcing``."""
+    kind: str = ""
+    """Of the rules before the needed ones; "" if there are none."""
+    count: int = 0
+
+    @property
+    def name(self) -> str:
+        """As tables, files and the guest call it: ``enforcing``, ``enforcing-exact-1000``."""
+        return f"{self.mode}-{self.kind}-{self.count}" if self.count else self.mode
+
+    @property
+    def domain(self) -> str:
+        """The domain policy, as it is written to the kernel."""
+        rules = [*_numbered(self.kind, "rule", self.count), *NEEDED]
+        return "\n".join([DOMAIN, f"use_profile {PROFILES[self.mode]}", "use_group 0", *rules]) + "\n"
+
+    @property
+    def exceptions(self) -> str:
+        """The groups that its rules name."""
+        return "".join(f"{line}\n" for line in _numbered(self.kind, "group", self.count))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The configurations to be measured, and how often each operation is done in each."""
+
+    calls: int
+    configurations: tuple[Configuration, ...]
+
+
+def find(name: str) -> Plan:
+    """A plan of plan.toml.
+
+    :raises UserError: there is none of this name.
+    """
+    plans = {key: value for key, value in _read().items() if key != "kinds"}
+    if name not in plans:
+        raise unknown("plan", name, plans)
+    told = plans[name]
+    plain = [Configuration(mode) for mode in told["modes"]]
+    counted = [
+        Configuration(mode, kind, count)
+        for mode in told["counted"]
+        for kind, counts in told["rules"].items()
+        for count in counts
+    ]
+    return Plan(told["calls"], (*plain, *counted))
+
+
+@cache
+def _read() -> dict[str, dict]:  # type: ignore[type-arg]
+    return tomllib.loads(PLANS.read_text())
+
+
+def _numbered(kind: str, part: str, count: int) -> list[str]:
+    template = _read()["kinds"][kind].get(part, "") if count else ""
+    return [template.replace("%05d", f"{number:05}") for number in range(count)] if template else []

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the terminal shows of measurements; all in guest instructions a call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.table import Table
+
+from ccslab.bench.comparison import Difference
+from ccslab.bench.measurement import Measurement
+
+WALKED = ("open+close", "stat", "create+unlink", "fork+exec")
+"""The operations shown of configurations with further rules."""
+
+
+def by_mode(measurement: Measurement) -> Table:
+    """Operations by mode; the cost is that of enforcing over disabled."""
+    plain = {one.configuration.mode: one for one in measurement.measured if not one.configuration.count}
+    table = _table("Instructions a call", "operation", [*(mode.replace("-", " ") for mode in plain), "cost"])
+    ratio = {"enforcing", "disabled"} <= set(plain)
+    for name in next(iter(plain.values())).figures if plain else ():
+        figures = {mode: one.figures[name].median for mode, one in plain.items()}
+        share = f"{figures['enforcing'] / figures['disabled'] - 1:+.1%}" if ratio else "-"
+        table.add_row(name, *(f"{figure:,}" for figure in figures.values()), share)
+    return table
+
+
+def by_rules(measurement: Measurement) -> Table:
+    """How the figures grow with the rules that stand before the ones that are needed."""
+    table = _table("Rules before the matching one", "mode, kind", ["rules", *WALKED])
+    for one in measurement.measured:
+        if one.configuration.count:
+            told = one.configuration
+            figures = (f"{one.figures[name].median:,}" for name in WALKED)
+            table.add_row(f"{told.mode}, {told.kind}", f"{told.count:,}", *figures)
+    return table
+
+
+def compared(found: Sequence[Difference], names: tuple[str, str]) -> Table:
+    """Differences, one a row."""
+    table = _table("", "configuration", ["operation", *names, "difference"])
+    for one in found:
+        table.add_row(
+            one.configuration, one.operation, f"{one.before:,}", f"{one.after:,}", f"{one.share:+.1%}"
+        )
+    return table
+
+
+def _table(title: str, first: str, others: Sequence[str]) -> Table:
+    table = Table(
+        title=title or None, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False
+    )
+    table.add_column(first, no_wrap=True)
+    for name in others:
+        table.add_column(name, justify="right")
+    return table

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * ccsbench - what system calls cost, in instructions.
+ *
+ *	ccsbench CALLS
+ *
+ * Runs in /bench of a guest of "-icount shift=0", where the time stamp counter
+ * counts the guest's instructions. Each operation is done CALLS times, each
+ * time between two looks at the counter, and a line is printed for it:
+ *
+ *	op NAME minimum MINIMUM median MEDIAN mean MEAN calls CALLS
+ *
+ * What looking at the counter itself costs is taken off. All is printed at the
+ * end, so that no console is in the way. An operation that fails is printed as
+ * "op NAME failed ERRNO"; it is for the caller to say whether it may. "denied"
+ * says what opening /bench/forbidden came to, which policy is not to allow.
+ *
+ * Called as "nothing" it does nothing: that is the program which is executed.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PORT 7000
+#define WARM 16
+#define MAX_CALLS 10000
+#define OPS 16
+
+static int server, opened;
+static struct sockaddr_in address = { .sin_family = AF_INET };
+static uint64_t seen[MAX_CALLS];
+
+static inline uint64_t now(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high) : : "memory");
+	return (uint64_t)high << 32 | low;
+}
+
+static int nothing(void)
+{
+	return 0;
+}
+
+static int null_call(void)
+{
+	return syscall(SYS_getppid) < 0;
+}
+
+static int open_close(void)
+{
+	const int fd = open("/bench/data/file", O_RDONLY);
+
+	return fd < 0 || close(fd);
+}
+
+static int stat_call(void)
+{
+	struct stat status;
+
+	return stat("/bench/data/file", &status);
+}
+
+static int read_call(void)
+{
+	char byte;
+
+	return pread(opened, &byte, 1, 0) != 1;
+}
+
+static int create_unlink(void)
+{
+	const int fd = open("/bench/data/new", O_WRONLY | O_CREAT | O_EXCL, 0600);
+
+	return fd < 0 || close(fd) || unlink("/bench/data/new");
+}
+
+static int rename_there_and_back(void)
+{
+	return rename("/bench/data/here", "/bench/data/there") || rename("/bench/data/there", "/bench/data/here");
+}
+
+static int child(int execute)
+{
+	static char *const argv[] = { "nothing", NULL }, *const envp[] = { NULL };
+	int status;
+	const pid_t pid = fork();
+
+	if (pid < 0)
+		return 1;
+	if (!pid) {
+		if (execute)
+			execve("/bench/nothing", argv, envp);
+		_exit(execute ? errno : 0);
+	}
+	if (waitpid(pid, &status, 0) != pid)
+		return 1;
+	errno = WEXITSTATUS(status);
+	return status != 0;
+}
+
+static int fork_exit(void)
+{
+	return child(0);
+}
+
+static int fork_exec(void)
+{
+	return child(1);
+}
+
+static int connect_accept(void)
+{
+	/* Reset when closed: nothing of one connection is left to the next. */
+	const struct linger reset = { .l_onoff = 1 };
+	const int mine = socket(AF_INET, SOCK_STREAM, 0);
+	int theirs, failed;
+
+	if (mine < 0)
+		return 1;
+	failed = connect(mine, (struct sockaddr *)&address, sizeof(address));
+	if (failed) {
+		const int why = errno;
+
+		close(mine);
+		errno = why;
+		return 1;
+	}
+	theirs = accept(server, NULL, NULL);
+	setsockopt(mine, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	failed = theirs < 0;
+	close(mine);
+	close(theirs);
+	return failed;
+}
+
+static const struct op {
+	const char *name;
+	int (*run)(void);
+} ops[] = {
+	{ "nothing", nothing },	/* the first: what the others have taken off */
+	{ "null", null_call },
+	{ "open+close", open_close },
+	{ "stat", stat_call },
+	{ "read", read_call },
+	{ "create+unlink", create_unlink },
+	{ "rename", rename_there_and_back },
+	{ "fork+exit", fork_exit },
+	{ "fork+exec", fork_exec },
+	{ "connect+accept", connect_accept },
+};
+
+static int by_value(const void *one, const void *other)
+{
+	const uint64_t a = *(const uint64_t *)one, b = *(const uint64_t *)other;
+
+	return (a > b) - (a < b);
+}
+
+static void measure(const struct op *op, int calls, char *line, size_t size)
+{
+	static uint64_t look;
+	uint64_t sum = 0;
+	int count;
+
+	for (count = -WARM; count < calls; count++) {
+		const uint64_t before = now();
+		const int failed = op->run();
+		const uint64_t after = now();
+
+		if (failed) {
+			snprintf(line, size, "op %s failed %d", op->name, errno);
+			return;
+		}
+		if (count >= 0)
+			seen[count] = after - before - look;
+	}
+	qsort(seen, calls, sizeof(seen[0]), by_value);
+	for (count = 0; count < calls; count++)
+		sum += seen[count];
+	if (op == ops)
+		look = seen[calls / 2];
+	snprintf(line, size, "op %s minimum %llu median %llu mean %.1f calls %d", op->name,
+		 (unsigned long long)seen[0], (unsigned long long)seen[calls / 2], (double)sum / calls, calls);
+}
+
+static int listening(void)
+{
+	const int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	address.sin_port = htons(PORT);
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, 16) ? -1 : fd;
+}
+
+int main(int argc, char *argv[])
+{
+	const int calls = argc == 2 ? atoi(argv[1]) : 0;
+	char lines[OPS][128];
+	size_t number;
+	int forbidden;
+
+	if (argc == 1 && !strcmp(argv[0], "nothing"))
+		return 0;
+	if (calls < 10 || calls > MAX_CALLS) {
+		fprintf(stderr, "usage: ccsbench CALLS (10 to %d)\n", MAX_CALLS);
+		return 2;
+	}
+	server = listening();
+	if (server < 0) {
+		perror("listen");
+		return 1;
+	}
+	opened = open("/bench/data/file", O_RDONLY);
+	if (opened < 0) {
+		perror("/bench/data/file");
+		return 1;
+	}
+	/* Pages are touched before anything is measured. */
+	memset(seen, 1, sizeof(seen));
+	memset(lines, 0, sizeof(lines));
+	for (number = 0; number < sizeof(ops) / sizeof(ops[0]); number++)
+		measure(&ops[number], calls, lines[number], sizeof(lines[number]));
+	forbidden = open("/bench/forbidden", O_RDONLY);
+	/* Not by stdio, which asks with an ioctl() whether it is a terminal: a check more. */
+	dprintf(STDOUT_FILENO, "denied %s\n", forbidden < 0 ? strerror(errno) : "no");
+	for (number = 1; number < sizeof(ops) / sizeof(ops[0]); number++)
+		dprintf(STDOUT_FILENO, "%s\n", lines[number]);
+	return 0;
+}

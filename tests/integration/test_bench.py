@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Measuring in instructions, as a user starts it: twice the same, and dearer where the kernel does more."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ccslab.bench import comparison, measurement
+from ccslab.bench.measurement import Measurement
+from ccslab.evidence import run as runs
+from ccslab.settings import ROOT
+
+pytestmark = pytest.mark.guest
+BENCH_TIMEOUT_S = 600
+FOLDER = ROOT / "runs/bench"
+
+
+def bench(arch: str) -> Path:
+    """The folder of a run of bench.run."""
+    done = subprocess.run(
+        ["./inv", "bench.run", "--plan", "tiny", "--arch", arch],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=BENCH_TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    folder = runs.listed(FOLDER, "bench")[-1].folder
+    assert str((folder / measurement.FILE).relative_to(ROOT)) in done.stdout.splitlines()[-1]
+    return folder
+
+
+@pytest.fixture(scope="module", params=["x86_64", "i386"])
+def twice(request: pytest.FixtureRequest) -> tuple[Measurement, Measurement]:
+    """The same measured by two guests, one after the other."""
+    one, other = (measurement.read(bench(request.param)) for _ in range(2))
+    return one, other
+
+
+def cost(found: Measurement, configuration: str, operation: str) -> int:
+    (one,) = [one for one in found.measured if one.configuration.name == configuration]
+    return one.figures[operation].median
+
+
+def test_two_runs_agree(twice: tuple[Measurement, Measurement]) -> None:
+    one, other = twice
+    assert one.subject == other.subject
+    found = comparison.differences(one, other)
+    assert len(found) == 4 * 9
+    assert [str(told) for told in comparison.beyond(found, comparison.NOISE)] == []
+
+
+def test_what_is_not_checked_costs_nothing(twice: tuple[Measurement, Measurement]) -> None:
+    for operation in ("null", "read"):
+        assert cost(twice[0], "enforcing", operation) == cost(twice[0], "disabled", operation)
+
+
+@pytest.mark.parametrize(
+    "operation", ["open+close", "stat", "create+unlink", "rename", "fork+exec", "connect+accept"]
+)
+def test_a_check_costs_instructions(twice: tuple[Measurement, Measurement], operation: str) -> None:
+    assert cost(twice[0], "enforcing", operation) > cost(twice[0], "disabled", operation)
+
+
+def test_every_rule_before_the_matching_one_is_walked(twice: tuple[Measurement, Measurement]) -> None:
+    """Until there is an index: 100 rules are looked at, a pattern for longer than a pathname."""
+    plain, exact, wildcard = (
+        cost(twice[0], name, "open+close")
+        for name in ("enforcing", "enforcing-exact-100", "enforcing-wildcard-100")
+    )
+    assert plain + 100 * 10 < exact < wildcard
+
+
+def test_a_measurement_says_what_was_measured(twice: tuple[Measurement, Measurement]) -> None:
+    subject = twice[0].subject
+    assert subject.release.endswith("-ccs")
+    assert subject.kernel == "6.12"
+    assert "gcc" in subject.compiler
+    assert json.dumps(subject.qemu).startswith('"QEMU emulator version')
