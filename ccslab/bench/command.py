@@ -23,6 +23,23 @@ from ccslab.vm.qemu import PROGRAMS
 
 FOLDER = "bench"
 LAB = "bench"
+BASELINES = Path("ci/baselines")
+TOLERANCE = 0.03
+"""By how much a figure may differ from its baseline, as a share."""
+SAME = ("arch", "compiler", "program", "qemu")
+"""What two measurements must share for their difference to mean anything."""
+
+
+def run(settings: Settings, *, plan_name: str = "short", against_baseline: bool = False) -> int:
+    """Measure a kernel and show it; returns 1 if it is to be compared with its baseline, and is beyond it.
+
+    :raises UserError: there is no baseline to compare with, or it is of something else.
+    :raises LabError: the kernel cannot be built, or its guest does not measure.
+    """
+    if against_baseline and not (path := baseline(settings, catalog.find(settings).name)).is_file():
+        raise UserError("there is no baseline", where=path, mend="./inv bench.update makes one")
+    folder = measure(settings, plan_name=plan_name)
+    return check(settings, folder) if against_baseline else 0
 
 
 def measure(settings: Settings, *, plan_name: str = "short") -> Path:
@@ -74,13 +91,49 @@ def compare(settings: Settings, before: str, after: str) -> None:
     :raises UserError: there is none, or they cannot be compared.
     """
     one, other = (_find(settings, name) for name in (before, after))
-    comparison.check(one.subject, other.subject, "arch", "compiler", "program", "qemu")
+    comparison.check(one.subject, other.subject, *SAME)
     found = comparison.differences(one, other)
     told = comparison.beyond(found, comparison.NOISE)
     if told:
         progress.console.print(table.compared(told, (before, after)))
     same = len(found) - len(told)
     progress.console.print(f"{same} of {len(found)} figures are the same to {comparison.NOISE:.1%}")
+
+
+def check(settings: Settings, folder: Path) -> int:
+    """Compare a run with its kernel's baseline: 0, or 1 and a line for each figure beyond the tolerance.
+
+    :raises UserError: there is no baseline, or it is of something else.
+    """
+    found = measurement.read(folder)
+    expected = measurement.read(baseline(settings, found.subject.kernel))
+    comparison.check(expected.subject, found.subject, "kernel", "release", *SAME)
+    shared = comparison.differences(expected, found)
+    wrong = comparison.beyond(shared, TOLERANCE)
+    for one in wrong:
+        progress.console.print(f"beyond {TOLERANCE:.0%}: {one}")
+    progress.console.print(
+        f"{len(shared) - len(wrong)} of {len(shared)} figures are the baseline's to {TOLERANCE:.0%}"
+    )
+    return 1 if wrong else 0
+
+
+def update(settings: Settings) -> Path:
+    """Make the newest measurement of a kernel its baseline.
+
+    :raises UserError: it was not measured.
+    """
+    found = _find(settings, catalog.find(settings).name)
+    path = baseline(settings, found.subject.kernel)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found.write(path)
+    progress.console.print(f"baseline of {found.subject.release}: {_short(path, settings)}")
+    return path
+
+
+def baseline(settings: Settings, kernel_name: str) -> Path:
+    """Where the baseline of a kernel is."""
+    return settings.root / BASELINES / settings.arch / f"{kernel_name}.json"
 
 
 def _find(settings: Settings, name: str) -> Measurement:

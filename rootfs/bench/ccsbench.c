@@ -233,9 +233,12 @@ int main(int argc, char *argv[])
 	for (number = 0; number < sizeof(ops) / sizeof(ops[0]); number++)
 		measure(&ops[number], calls, lines[number], sizeof(lines[number]));
 	forbidden = open("/bench/forbidden", O_RDONLY);
-	/* Not by stdio, which asks with an ioctl() whether it is a terminal: a check more. */
-	dprintf(STDOUT_FILENO, "denied %s\n", forbidden < 0 ? strerror(errno) : "no");
-	for (number = 1; number < sizeof(ops) / sizeof(ops[0]); number++)
-		dprintf(STDOUT_FILENO, "%s\n", lines[number]);
+	snprintf(lines[0], sizeof(lines[0]), "denied %s", forbidden < 0 ? strerror(errno) : "no");
+	for (number = 0; number < sizeof(ops) / sizeof(ops[0]); number++) {
+		strcat(lines[number], "\n");
+		/* Not by stdio, which looks at the file first: checks more, which would be learned. */
+		if (write(STDOUT_FILENO, lines[number], strlen(lines[number])) < 0)
+			return 1;
+	}
 	return 0;
 }

@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
+import warnings
 from pathlib import Path
 
 import pytest
@@ -17,29 +20,42 @@ from ccslab.settings import ROOT
 pytestmark = pytest.mark.guest
 BENCH_TIMEOUT_S = 600
 FOLDER = ROOT / "runs/bench"
+SLOW = Path(__file__).parent / "data/slow"
+# Named as the series it is on top of: its baseline is the one to be beyond.
+MANIFEST = """\
+name = "ccs"
+loader = "/sbin/ccs-init"
+interface = "/proc/ccs"
+[patches]
+"6.12" = "series"
+"""
 
 
-def bench(arch: str) -> Path:
-    """The folder of a run of bench.run."""
-    done = subprocess.run(
-        ["./inv", "bench.run", "--plan", "tiny", "--arch", arch],
+def task(*words: str) -> subprocess.CompletedProcess[str]:
+    """A run of bench.run, to its end."""
+    return subprocess.run(
+        ["./inv", "bench.run", *words],
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=BENCH_TIMEOUT_S,
         check=False,
     )
+
+
+def bench(arch: str) -> Measurement:
+    """What a run of bench.run left."""
+    done = task("--plan", "tiny", "--arch", arch)
     assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     folder = runs.listed(FOLDER, "bench")[-1].folder
     assert str((folder / measurement.FILE).relative_to(ROOT)) in done.stdout.splitlines()[-1]
-    return folder
+    return measurement.read(folder)
 
 
 @pytest.fixture(scope="module", params=["x86_64", "i386"])
 def twice(request: pytest.FixtureRequest) -> tuple[Measurement, Measurement]:
     """The same measured by two guests, one after the other."""
-    one, other = (measurement.read(bench(request.param)) for _ in range(2))
-    return one, other
+    return bench(request.param), bench(request.param)
 
 
 def cost(found: Measurement, configuration: str, operation: str) -> int:
@@ -53,6 +69,34 @@ def test_two_runs_agree(twice: tuple[Measurement, Measurement]) -> None:
     found = comparison.differences(one, other)
     assert len(found) == 4 * 9
     assert [str(told) for told in comparison.beyond(found, comparison.NOISE)] == []
+
+
+@pytest.mark.parametrize("arch", ["x86_64", "i386"])
+def test_the_figures_are_the_baselines(arch: str) -> None:
+    """A baseline of another kernel, compiler or QEMU than this machine's is said, not compared."""
+    done = task("--plan", "tiny", "--check", "--arch", arch)
+    if done.returncode == 2 and "error: not comparable: " in done.stderr:
+        warnings.warn(f"{arch}: {done.stderr.strip()}", stacklevel=1)
+        return
+    assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert done.stdout.splitlines()[-1] == "36 of 36 figures are the baseline's to 3%"
+
+
+@pytest.mark.nightly
+def test_a_kernel_that_walks_the_list_once_more_is_beyond_its_baseline(tmp_path: Path) -> None:
+    slowed = tmp_path / "patchset"
+    shutil.copytree(ROOT / "kernel-patches/ccs/6.12", slowed)
+    for patch in SLOW.glob("*.patch"):
+        shutil.copy(patch, slowed)
+        with (slowed / "series").open("a") as series:
+            series.write(f"{patch.name}\n")
+    (slowed / "patchset.toml").write_text(MANIFEST)
+    done = task("--plan", "short", "--check", "--patchset", str(slowed))
+    assert done.returncode == 1, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    beyond = [line for line in done.stdout.splitlines() if line.startswith("beyond 3%: ")]
+    wanted = r"beyond 3%: open\+close in enforcing-exact-1000: expected \d+ instructions, found \d+ \(\+\d"
+    assert any(re.match(wanted, line) for line in beyond), beyond
+    assert not any("null in" in line or "-0 " in line for line in beyond)
 
 
 def test_what_is_not_checked_costs_nothing(twice: tuple[Measurement, Measurement]) -> None:
