@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ccslab import progress
-from ccslab.bench import comparison, guest, measurement, plan, program, table
+from ccslab.bench import comparison, guest, measurement, plan, plot, program, table
 from ccslab.bench.measurement import Measured, Measurement, Subject
 from ccslab.errors import UserError
 from ccslab.evidence import run as runs
@@ -79,8 +79,11 @@ def measure(settings: Settings, *, plan_name: str = "short") -> Path:
             measured = [one for found in threads.map(one_guest, guests, guests.values()) for one in found]
         found = Measurement(subject, plan_name, tuple(measured))
         path = found.write(folder / measurement.FILE)
+        drawn = plot.draw(found, folder)
     progress.console.print(table.by_mode(found))
     progress.console.print(table.by_rules(found))
+    for picture in drawn:
+        progress.console.print(f"plot: {_short(picture, settings)}")
     progress.console.print(f"measured in {time.monotonic() - begun:.0f} s: {_short(path, settings)}")
     return folder
 

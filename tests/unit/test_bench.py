@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ccslab.bench import comparison, console, measurement, plan
+from ccslab.bench import comparison, console, measurement, plan, plot
 from ccslab.bench.measurement import Figure, Measured, Measurement, Subject
 from ccslab.bench.plan import ABSENT, Configuration
 from ccslab.errors import InfrastructureError, UserError
@@ -166,3 +166,25 @@ def test_measurements_with_nothing_in_common_are_refused() -> None:
         comparison.differences(
             a_measurement(measured(WALK, stat=1)), a_measurement(measured(DISABLED, stat=1))
         )
+
+
+# -- plots -----------------------------------------------------------------------------------------------
+
+
+def test_plots_show_what_was_measured_and_are_the_same_each_time(tmp_path: Path) -> None:
+    full = Configuration("enforcing", "wildcard", 100)
+    operations = {"stat": 10, "open+close": 20}
+    found = a_measurement(*(measured(one, **operations) for one in (DISABLED, ENFORCING, WALK, full)))
+    pictures = plot.draw(found, tmp_path)
+    assert [path.name for path in pictures] == ["modes.svg", "rules.svg"]
+    first = [path.read_bytes() for path in pictures]
+    assert all(b"6.12.1-ccs (x86_64)" in picture for picture in first)
+    assert b"a multiple of disabled" in first[0]
+    for told in (b"open+close, exact", b"open+close, wildcard", b"stat, exact", b"no further rule: 20"):
+        assert told in first[1]
+    assert b"stat, wildcard" not in first[1]
+    assert [path.read_bytes() for path in plot.draw(found, tmp_path)] == first
+
+
+def test_what_was_not_measured_is_not_drawn(tmp_path: Path) -> None:
+    assert plot.draw(a_measurement(measured(ENFORCING, stat=1)), tmp_path) == []

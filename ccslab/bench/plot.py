@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Pictures of a measurement: what each mode costs, and how the cost grows with the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Picture
+
+from ccslab.bench.measurement import Measurement
+from ccslab.bench.plan import ABSENT, PROFILES
+
+MODES = "modes.svg"
+RULES = "rules.svg"
+COLOURS = (
+    "#4477aa",
+    "#66ccee",
+    "#228833",
+    "#ccbb44",
+    "#ee6677",
+    "#aa3377",
+)  # told apart by colour-blind people
+MARKS = ("o", "s", "^", "D", "v", "P")
+SIZE = (8.0, 4.5)
+
+
+def draw(found: Measurement, folder: Path) -> list[Path]:
+    """``modes.svg`` and ``rules.svg`` in a folder, as far as they were measured; the same bytes each time."""
+    with mpl.rc_context({"svg.hashsalt": "ccs-lab", "svg.fonttype": "none", "font.size": 10}):
+        drawn = [(MODES, _modes(found)), (RULES, _rules(found))]
+        paths = []
+        for name, picture in drawn:
+            if picture is not None:
+                picture.savefig(folder / name, metadata={"Date": None})
+                paths.append(folder / name)
+    return paths
+
+
+def _modes(found: Measurement) -> Picture | None:
+    """Each operation by mode, as a multiple of what it costs without protection."""
+    plain = {one.configuration.mode: one.figures for one in found.measured if not one.configuration.count}
+    base = ABSENT if ABSENT in plain else "disabled"
+    others = [mode for mode in PROFILES if mode in plain and mode != base]
+    if base not in plain or not others:
+        return None
+    picture, axes = _canvas(
+        f"What protection costs: TOMOYO on {found.subject.release} ({found.subject.arch})"
+    )
+    names = list(plain[base])
+    width = 0.8 / len(others)
+    for number, mode in enumerate(others):
+        heights = [plain[mode][name].median / plain[base][name].median for name in names]
+        places = [place + (number - (len(others) - 1) / 2) * width for place in range(len(names))]
+        axes.bar(places, heights, width, label=mode, color=COLOURS[number])
+    axes.axhline(1.0, color="black", linewidth=0.8)
+    axes.set_xticks(
+        range(len(names)), [f"{name}\n{plain[base][name].median:,}" for name in names], fontsize=7.5
+    )
+    axes.set_ylabel(f"instructions, as a multiple of {base.replace('-', ' ')}")
+    axes.set_ylim(bottom=0)
+    picture.legend(frameon=False, ncols=len(others), fontsize=8, loc="outside lower center")
+    return picture
+
+
+def _rules(found: Measurement, operations: Sequence[str] = ("open+close", "stat")) -> Picture | None:
+    """Two operations when enforcing, by the rules before the matching one; both axes logarithmic."""
+    kinds: dict[str, dict[int, dict[str, int]]] = {}
+    for one in found.measured:
+        told = one.configuration
+        if told.mode == "enforcing" and told.count:
+            costs = {name: one.figures[name].median for name in operations}
+            kinds.setdefault(told.kind, {})[told.count] = costs
+    floor = next((one.figures for one in found.measured if one.configuration.name == "enforcing"), None)
+    if floor is None or not kinds:
+        return None
+    picture, axes = _canvas(f"Rules before the matching one: {found.subject.release} ({found.subject.arch})")
+    # Rules for reading are not looked into when something else is asked for, whatever their kind.
+    lines = [
+        (name, kind) for name in operations for kind in kinds if name == operations[0] or kind == "exact"
+    ]
+    for number, (name, kind) in enumerate(lines):
+        counts = sorted(kinds[kind])
+        axes.loglog(
+            counts, [kinds[kind][count][name] for count in counts],
+            marker=MARKS[number], color=COLOURS[number], label=f"{name}, {kind}",
+        )  # fmt: skip
+    for name in operations:
+        cost = floor[name].median
+        axes.axhline(cost, color="grey", linewidth=0.8, linestyle=":")
+        axes.annotate(
+            f"{name}, no further rule: {cost:,}", (1, cost), xycoords=("axes fraction", "data"),
+            ha="right", va="bottom", fontsize=8, color="grey",
+        )  # fmt: skip
+    axes.set_xlabel("rules before the matching one")
+    axes.set_ylabel("instructions a call, enforcing")
+    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    return picture
+
+
+def _canvas(title: str) -> tuple[Picture, Axes]:
+    picture = Picture(figsize=SIZE, layout="constrained")
+    axes = picture.add_subplot()
+    axes.set_title(title, loc="left", fontsize=11)
+    axes.spines[["top", "right"]].set_visible(False)
+    return picture, axes
