@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Splats among the lines of a console. The files in data/splats are consoles of our guests, byte by byte."""
+"""Splats among the lines of a console. The files in data/splats are consoles of our guests, byte by byte,
+but for the folder of the builder's cache.
+"""
 
 from __future__ import annotations
 
@@ -185,6 +187,27 @@ def test_a_real_hung_task_is_one_splat_said_twice() -> None:
     assert found.at_s == pytest.approx(35.936957)
     assert " percpu_rwsem_wait+0xe7/0x110" in found.lines
     assert found.lines[-1] == " </TASK>"
+
+
+def test_every_planted_mistake_of_a_real_debug_kernel() -> None:
+    """6.12.117 with ten mistakes (tests/integration/test_debug_kernel.py)."""
+    found = parse(console("mistakes"))
+    assert [(splat.kind, splat.title.partition("ffff")[0][:60]) for splat in found] == [
+        ("sleep in atomic", "BUG: sleeping function called from invalid context at includ"),
+        ("lockdep", "WARNING: possible circular locking dependency detected"),
+        ("KASAN", "BUG: KASAN: slab-out-of-bounds in mistake_bounds+0x7a/0x90"),
+        ("KASAN", "BUG: KASAN: slab-use-after-free in mistake_freed+0x74/0x90"),
+        ("RCU", "WARNING: suspicious RCU usage"),
+        ("list", "list_del corruption, "),
+        ("UBSAN", "UBSAN: array-index-out-of-bounds in /cache/work/kernel/mista"),
+        ("WARNING", "WARNING: CPU: 1 PID: 49 at lib/debugobjects.c:514 debug_prin"),
+        ("WARNING", "WARNING: CPU: 0 PID: 49 at security/tomoyo/mistakes.c:119 mi"),
+    ]
+    assert all(splat.times == 1 for splat in found)
+    planted = ["sleep", "order", "bounds", "freed", "rcu", "del", "index", "timer", "warn"]
+    for splat, mistake in zip(found, planted, strict=True):
+        assert any(f"mistake_{mistake}" in line for line in splat.lines), splat.title
+        assert any("mistakes_write+0x" in line for line in splat.lines), "whole, to the end of its trace"
 
 
 def test_what_dmesg_shows_again_is_not_counted_again() -> None:
