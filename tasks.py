@@ -348,6 +348,25 @@ def bench_compare(settings, before, after):
     command.compare(settings, before, after)
 
 
+ASKED = {
+    "before": "a kernel's name",
+    "after": "another's; the flags (--patchset, --fragment ...) are about this one",
+    "policies": "how many random policies, of 40 requests each",
+    "seed": "the same gives the same policies",
+}
+
+
+OTHER = {name: flag for name, flag in KERNEL.items() if name not in ("kernel", "tree", "sha256")}
+
+
+@settings_task({**OTHER, **JOBS}, each=True, positional=["before", "after"], help=ASKED)
+def bench_equal(settings, before, after, policies=1000, seed=1):
+    """Whether two kernels answer alike to random policies and requests."""
+    from ccslab.bench import equal
+
+    return equal.compare(settings, before, after, count=policies, seed=seed)
+
+
 @settings_task(KERNEL, each=True)
 def bench_update(settings):
     """Make the newest measurement the baseline that bench.run --check asks for."""
@@ -409,7 +428,7 @@ for name, tasks in {
     ),
     "rootfs": namespace(build=rootfs_build),
     "vm": namespace(boot=vm_boot, ssh=vm_ssh),
-    "bench": namespace(run=bench_run, compare=bench_compare, update=bench_update),
+    "bench": namespace(run=bench_run, compare=bench_compare, update=bench_update, equal=bench_equal),
     "policy": namespace(check=policy_check, diff=policy_diff, convert=policy_convert),
 }.items():
     ns.add_collection(tasks, name)

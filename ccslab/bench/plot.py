@@ -87,12 +87,12 @@ def _rules(found: Measurement, operations: Sequence[str] = ("open+close", "stat"
             counts, [kinds[kind][count][name] for count in counts],
             marker=MARKS[number], color=COLOURS[number], label=f"{name}, {kind}",
         )  # fmt: skip
-    for name in operations:
+    for name, side in zip(operations, ("bottom", "top"), strict=True):
         cost = floor[name].median
         axes.axhline(cost, color="grey", linewidth=0.8, linestyle=":")
         axes.annotate(
             f"{name}, no further rule: {cost:,}", (1, cost), xycoords=("axes fraction", "data"),
-            ha="right", va="bottom", fontsize=8, color="grey",
+            ha="right", va=side, fontsize=8, color="grey",
         )  # fmt: skip
     axes.set_xlabel("rules before the matching one")
     axes.set_ylabel("instructions a call, enforcing")

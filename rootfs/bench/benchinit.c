@@ -8,88 +8,14 @@
  * it loads /bench/policy/. Nobody types, nothing is random: two guests do the
  * same instructions.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <net/if.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <unistd.h>
+
+#include "interface.h"
 
 #define DOMAIN "<kernel> /bin/ccsbench"
-#define LINE 4096
-
-static const char *interface; /* NULL if the kernel has no TOMOYO */
-
-static void give_up(const char *what)
-{
-	dprintf(STDOUT_FILENO, "benchinit: %s: %s\n", what, strerror(errno));
-	exit(1); /* process 1: the kernel panics, and the harness is told */
-}
-
-static void mount_all(void)
-{
-	mount("proc", "/proc", "proc", 0, NULL);
-	mount("sys", "/sys", "sysfs", 0, NULL);
-	mount("securityfs", "/sys/kernel/security", "securityfs", 0, NULL);
-	if (!access("/proc/ccs/profile", F_OK))
-		interface = "/proc/ccs";
-	else if (!access("/sys/kernel/security/tomoyo/profile", F_OK))
-		interface = "/sys/kernel/security/tomoyo";
-}
-
-static int open_interface(const char *name, int flags)
-{
-	char path[128];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%s", interface, name);
-	fd = open(path, flags);
-	if (fd < 0)
-		give_up(path);
-	return fd;
-}
-
-static void put(int fd, const char *text, size_t size)
-{
-	if (write(fd, text, size) != (ssize_t)size)
-		give_up("write to the interface");
-}
-
-/* Writes a file to the interface, each line behind a prefix. */
-static void load(const char *path, const char *name, const char *prefix)
-{
-	FILE *from = fopen(path, "r");
-	const int to = open_interface(name, O_WRONLY);
-	char line[LINE];
-
-	if (!from)
-		give_up(path);
-	while (fgets(line, sizeof(line), from)) {
-		put(to, prefix, strlen(prefix));
-		put(to, line, strlen(line));
-	}
-	fclose(from);
-	close(to);
-}
-
-static int load_policy(void)
-{
-	mount_all();
-	if (!interface)
-		return 1;
-	load("/bench/policy/manager", "manager", "");
-	load("/bench/policy/exception_policy", "exception_policy", "");
-	load("/bench/policy/profile", "profile", "");
-	umount("/sys/kernel/security");
-	umount("/sys");
-	umount("/proc");
-	return 0;
-}
 
 static void loopback_up(void)
 {
@@ -164,7 +90,7 @@ int main(void)
 	FILE *file;
 
 	if (getpid() != 1)
-		return load_policy();
+		return load_policy("/bench/policy");
 	mount_all();
 	loopback_up();
 	file = fopen("/bench/calls", "r");

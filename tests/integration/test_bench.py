@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+from planted import patchset
 
 from ccslab.bench import comparison, measurement
 from ccslab.bench.measurement import Measurement
@@ -20,15 +21,6 @@ from ccslab.settings import ROOT
 pytestmark = pytest.mark.guest
 BENCH_TIMEOUT_S = 600
 FOLDER = ROOT / "runs/bench"
-SLOW = Path(__file__).parent / "data/slow"
-# Named as the series it is on top of: its baseline is the one to be beyond.
-MANIFEST = """\
-name = "ccs"
-loader = "/sbin/ccs-init"
-interface = "/proc/ccs"
-[patches]
-"6.12" = "series"
-"""
 
 
 def task(*words: str) -> subprocess.CompletedProcess[str]:
@@ -84,14 +76,7 @@ def test_the_figures_are_the_baselines(arch: str) -> None:
 
 @pytest.mark.nightly
 def test_a_kernel_that_walks_the_list_once_more_is_beyond_its_baseline(tmp_path: Path) -> None:
-    slowed = tmp_path / "patchset"
-    shutil.copytree(ROOT / "kernel-patches/ccs/6.12", slowed)
-    for patch in SLOW.glob("*.patch"):
-        shutil.copy(patch, slowed)
-        with (slowed / "series").open("a") as series:
-            series.write(f"{patch.name}\n")
-    (slowed / "patchset.toml").write_text(MANIFEST)
-    done = task("--plan", "short", "--check", "--patchset", str(slowed))
+    done = task("--plan", "short", "--check", "--patchset", str(patchset("slow", tmp_path / "slow")))
     # It goes by the name of the kernel that it is not.
     shutil.rmtree(runs.listed(FOLDER, "bench")[-1].folder)
     assert done.returncode == 1, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
