@@ -15,11 +15,8 @@ from rich.text import Text
 
 from ccslab.errors import EXIT_INFRASTRUCTURE, EXIT_PASSED, EXIT_VERDICT
 from ccslab.evidence import run as runs
-from ccslab.evidence.comparison import FOLDER as COMPARISONS
 from ccslab.evidence.completeness import verify_complete
 from ccslab.evidence.manifest import MANIFEST, read_manifest
-from ccslab.evidence.matrix import FOLDER as MATRICES
-from ccslab.evidence.parity import FOLDER as PARITIES
 from ccslab.evidence.results import read_results, verdict_of
 from ccslab.evidence.table import show_results, show_runs, size
 from ccslab.evidence.text import one_line, write
@@ -90,7 +87,7 @@ def show_status(settings: Settings) -> None:
 def clean(settings: Settings, *, keep: int, everything: bool) -> None:
     """Remove old runs, what killed ones left, and with ``everything`` all that was built."""
     setup.tidy(settings)
-    folders = [settings.runs, *(settings.runs / name for name in (MATRICES, COMPARISONS, PARITIES))]
+    folders = [settings.runs, *runs.collections(settings.runs)]
     gone = [one for folder in folders for one in runs.clean(folder, keep=keep)]
     console.print(f"{len(gone)} runs removed, the newest {keep} of each lab on each kernel kept")
     if everything:

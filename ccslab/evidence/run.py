@@ -176,6 +176,14 @@ def listed(runs: Path, lab: str = "") -> list[Run]:
     return sorted(mine, key=lambda run: (run.started, run.folder.name))
 
 
+def collections(runs: Path) -> list[Path]:
+    """The folders of what is made of several runs, or of none: ``runs/matrix``, ``runs/bench`` ..."""
+    if not runs.is_dir():
+        return []
+    found = (path for path in runs.iterdir() if path.is_dir() and not path.is_symlink())
+    return sorted(path for path in found if path.name != LATEST and not (path / MARK).exists())
+
+
 def clean(runs: Path, *, keep: int, lab: str = "") -> list[Path]:
     """Remove runs but the newest ``keep`` of each lab on each kernel; returns the folders that went.
 

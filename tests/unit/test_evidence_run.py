@@ -106,6 +106,17 @@ def test_clean_keeps_the_newest_of_each_lab(tmp_path: Path) -> None:
     assert (tmp_path / "latest" / "other-lab").is_dir()
 
 
+def test_folders_that_hold_other_folders_of_runs_are_told_from_runs(tmp_path: Path) -> None:
+    assert runs_of.collections(tmp_path / "none") == []
+    run = finish(tmp_path)
+    finish(tmp_path / "bench")
+    finish(tmp_path / "matrix")
+    (tmp_path / "a-file").touch()
+    assert (tmp_path / "latest").is_dir()
+    assert run.folder.is_dir()
+    assert runs_of.collections(tmp_path) == [tmp_path / "bench", tmp_path / "matrix"]
+
+
 def test_clean_keeps_what_latest_points_to(tmp_path: Path) -> None:
     finished = finish(tmp_path)
     for _ in range(2):
