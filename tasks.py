@@ -332,7 +332,7 @@ MEASURED = {
 
 @settings_task({**KERNEL, **JOBS}, each=True, help=MEASURED)
 def bench_run(settings, plan="short", check=False):
-    """What system calls cost by mode and number of rules, in instructions."""
+    """What system calls cost, by mode and rules, in instructions."""
     from ccslab.bench import command
 
     return command.run(settings, plan_name=plan, against_baseline=check)
@@ -342,7 +342,7 @@ def bench_run(settings, plan="short", check=False):
     ARCH, positional=["before", "after"], help={"before": "a kernel's name, or a measurement's folder"}
 )
 def bench_compare(settings, before, after):
-    """What costs more or less in the second of two measurements."""
+    """What costs more in one of two measurements."""
     from ccslab.bench import command
 
     command.compare(settings, before, after)
@@ -361,7 +361,7 @@ OTHER = {name: flag for name, flag in KERNEL.items() if name not in ("kernel", "
 
 @settings_task({**OTHER, **JOBS}, each=True, positional=["before", "after"], help=ASKED)
 def bench_equal(settings, before, after, policies=1000, seed=1):
-    """Whether two kernels answer alike to random policies and requests."""
+    """Do two kernels answer alike under random policies?"""
     from ccslab.bench import equal
 
     return equal.compare(settings, before, after, count=policies, seed=seed)
@@ -369,7 +369,7 @@ def bench_equal(settings, before, after, policies=1000, seed=1):
 
 @settings_task(KERNEL, each=True)
 def bench_update(settings):
-    """Make the newest measurement the baseline that bench.run --check asks for."""
+    """Make the newest measurement the baseline of --check."""
     from ccslab.bench import command
 
     command.update(settings)
