@@ -21,6 +21,7 @@ WANTED = """
     lab.build lab.scenario lab.list lab.status lab.clean lab.doctor lab.compare lab.parity
     kernel.fetch kernel.list kernel.patch kernel.config kernel.build kernel.port rootfs.build
     vm.boot vm.ssh policy.check policy.diff policy.convert test lint
+    bench.run bench.compare bench.equal bench.update
 """
 
 
@@ -37,6 +38,13 @@ def lab(*words: str, cwd: Path = ROOT, **environment: str) -> subprocess.Complet
     [
         ("kernel.build --kernel nosuch", "error: unknown kernel 'nosuch' - there are: 5.10, 6.1, 6.12"),
         ("kernel.build --arch x86-64", "error: unknown architecture 'x86-64' - did you mean x86_64"),
+        ("bench.run --plan shrt", "error: unknown plan 'shrt' - did you mean short?"),
+        (
+            "bench.compare nosuch 6.12",
+            "error: nosuch was not measured on x86_64 - ./inv bench.run",
+        ),
+        ("bench.equal stock-6.12 nosuch", "error: unknown kernel 'nosuch' - there are: "),
+        ("bench.equal stock-6.12 6.12 --policies 0", "error: --policies 0 is not between 1 and 20000"),
         ("kernel.build --jobs many", "error: jobs must be a whole number, not 'many'"),
         ("lab.scenario apache", "error: unknown lab 'apache' - did you mean apache-cgi?"),
         ("lab.scenario", "error: 'lab.scenario' did not receive required positional arguments: 'name'"),
