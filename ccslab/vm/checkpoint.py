@@ -15,6 +15,7 @@ from ccslab.process import run
 from ccslab.store import Store, hash_file, key_of, remove
 from ccslab.vm import clock
 from ccslab.vm.accel import qemu_version
+from ccslab.vm.qemu import Boot, Channels, CommandLine
 
 if TYPE_CHECKING:
     from ccslab.vm.machine import Machine
@@ -65,6 +66,7 @@ def inputs_of(machine: Machine, extra: Mapping[str, Any] | None = None) -> dict[
         "image": hash_file(machine.image) if machine.image else "",
         "append": what.command_line,
         "hardware": {**asdict(machine.hardware), "cpu": machine.hardware.model(machine.accel)},
+        "arguments": _arguments(machine),
         "disks": [
             {
                 "size": disk.size_bytes,
@@ -78,6 +80,17 @@ def inputs_of(machine: Machine, extra: Mapping[str, Any] | None = None) -> dict[
         "qemu": qemu_version(machine.hardware.program),
         **(extra or {}),
     }
+
+
+def _arguments(machine: Machine) -> list[str]:
+    """How QEMU is called for such a machine, run-of-the-mill names in the place of this one's files.
+
+    A saved guest comes back only to the very devices it had, in their places on the bus.
+    """
+    disks, boot = [(Path("disk"), "serial")], Boot(Path("kernel"))
+    channels = Channels(0, 0)
+    line = CommandLine(machine.hardware, boot, machine.accel, channels, disks, Path("state"), {"ssh": 22})
+    return line.argv()
 
 
 def publish(machine: Machine, folder: Path, name: str = READY) -> None:

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What decides a checkpoint: a saved guest comes back only to the very machine it was saved on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ccslab.store import key_of
+from ccslab.vm.checkpoint import inputs_of
+from ccslab.vm.machine import Machine
+from ccslab.vm.qemu import CommandLine, Hardware
+
+
+def inputs(folder: Path, **changes: Any) -> dict[str, Any]:
+    folder.mkdir(exist_ok=True)
+    kernel = folder / "bzImage"
+    kernel.write_text("a kernel")
+    return inputs_of(Machine(kernel, None, folder / "guest", **changes))
+
+
+def test_the_same_machine_has_the_same_key_wherever_its_files_are(tmp_path: Path) -> None:
+    assert key_of(inputs(tmp_path / "a")) == key_of(inputs(tmp_path / "b"))
+
+
+def test_another_machine_has_another_key(tmp_path: Path) -> None:
+    keys = {
+        key_of(inputs(tmp_path, **changes))
+        for changes in (
+            {},
+            {"append": ("quiet",)},
+            {"hardware": Hardware(memory_mib=512)},
+            {"hardware": Hardware(cpus=1, icount=True)},
+            {"forwards": {}},
+        )
+    }
+    assert len(keys) == 5
+
+
+def test_a_harness_that_calls_qemu_otherwise_has_other_checkpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = key_of(inputs(tmp_path))
+    called = CommandLine.argv
+    monkeypatch.setattr(CommandLine, "argv", lambda self: [*called(self), "-device", "virtio-balloon-pci"])
+    assert key_of(inputs(tmp_path)) != before
