@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -20,6 +21,11 @@ ROOT = Path(__file__).resolve().parents[2]
 # The machine is shared: an example may take long for no fault of its own.
 settings.register_profile("ccs-lab", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ccs-lab")
+
+# A shell without job control starts what is in its background with Ctrl-C ignored, and so would be all that
+# the tests start: several of them interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
