@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from ccslab.process import run
 from ccslab.store import Store, hash_file, key_of, remove
 from ccslab.vm import clock
 from ccslab.vm.accel import qemu_version
-from ccslab.vm.qemu import Boot, Channels, CommandLine
+from ccslab.vm.qemu import Channels, CommandLine
 
 if TYPE_CHECKING:
     from ccslab.vm.machine import Machine
@@ -58,39 +58,38 @@ class Checkpoint:
 
 
 def inputs_of(machine: Machine, extra: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What decides a checkpoint of this guest: kernel, image, hardware, accelerator, QEMU, and ``extra``."""
+    """What decides a checkpoint of this guest: its files' content, how QEMU is called, and ``extra``."""
     what = machine.what
     return {
         "kernel": hash_file(what.kernel),
         "initrd": hash_file(what.initrd) if what.initrd else "",
         "image": hash_file(machine.image) if machine.image else "",
-        "append": what.command_line,
-        "hardware": {**asdict(machine.hardware), "cpu": machine.hardware.model(machine.accel)},
-        "arguments": _arguments(machine),
         "disks": [
-            {
-                "size": disk.size_bytes,
-                "serial": disk.serial,
-                "base": hash_file(disk.base) if disk.base else "",
-            }
+            {"size": disk.size_bytes, "base": hash_file(disk.base) if disk.base else ""}
             for disk in machine.disks
         ],
-        "forwards": len(machine.forwards),
-        "accel": machine.accel.name,
+        "arguments": _arguments(machine),
         "qemu": qemu_version(machine.hardware.program),
         **(extra or {}),
     }
 
 
 def _arguments(machine: Machine) -> list[str]:
-    """How QEMU is called for such a machine, run-of-the-mill names in the place of this one's files.
+    """How QEMU is called for such a machine, any names in the place of this one's files.
 
     A saved guest comes back only to the very devices it had, in their places on the bus.
     """
-    disks, boot = [(Path("disk"), "serial")], Boot(Path("kernel"))
-    channels = Channels(0, 0)
-    line = CommandLine(machine.hardware, boot, machine.accel, channels, disks, Path("state"), {"ssh": 22})
-    return line.argv()
+    what = machine.what
+    serials = [*([""] if machine.image else []), *(disk.serial for disk in machine.disks)]
+    return CommandLine(
+        machine.hardware,
+        replace(what, kernel=Path("kernel"), initrd=Path("initrd") if what.initrd else None),
+        machine.accel,
+        Channels(qmp=0, serial=0),
+        disks=[(Path("disk"), serial) for serial in serials],
+        state=None if serials else Path("state"),
+        forwards=machine.forwards,
+    ).argv()
 
 
 def publish(machine: Machine, folder: Path, name: str = READY) -> None:
