@@ -82,7 +82,7 @@ def settings_task(
                 return body(settings, **given)
             from ccslab.kernel import catalog
 
-            # Each is done, whatever came of the one before it; the gravest counts.
+            # A verdict that failed does not stop the rest; an error does.
             return max([body(one, **given) or 0 for one in catalog.expand(settings)])
 
         mine = list(inspect.signature(body).parameters.values())[1:]
@@ -339,7 +339,10 @@ def bench_run(settings, plan="short", check=False):
 
 
 @settings_task(
-    ARCH, positional=["before", "after"], help={"before": "a kernel's name, or a measurement's folder"}
+    ARCH,
+    each=True,
+    positional=["before", "after"],
+    help={"before": "a kernel's name, or a measurement's folder", "after": "another"},
 )
 def bench_compare(settings, before, after):
     """What costs more in one of two measurements."""

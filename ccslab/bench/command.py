@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,15 +14,15 @@ from ccslab.bench import comparison, guest, measurement, plan, plot, program, ta
 from ccslab.bench.measurement import Measured, Measurement, Subject
 from ccslab.errors import UserError
 from ccslab.evidence import run as runs
+from ccslab.evidence.table import shown_path
 from ccslab.kernel import catalog
 from ccslab.kernel import command as kernel
-from ccslab.process import run as execute
 from ccslab.settings import Settings
 from ccslab.store import hash_file
+from ccslab.vm.accel import qemu_version
 from ccslab.vm.qemu import PROGRAMS
 
 FOLDER = "bench"
-LAB = "bench"
 BASELINES = Path("ci/baselines")
 TOLERANCE = 0.03
 """By how much a figure may differ from its baseline, as a share."""
@@ -36,56 +36,43 @@ def run(settings: Settings, *, plan_name: str = "short", against_baseline: bool 
     :raises UserError: there is no baseline to compare with, or it is of something else.
     :raises LabError: the kernel cannot be built, or its guest does not measure.
     """
-    if against_baseline and not (path := baseline(settings, catalog.find(settings).name)).is_file():
-        raise UserError("there is no baseline", where=path, mend="./inv bench.update makes one")
-    folder = measure(settings, plan_name=plan_name)
-    return check(settings, folder) if against_baseline else 0
-
-
-def measure(settings: Settings, *, plan_name: str = "short") -> Path:
-    """Measure a kernel and show it; returns the folder of the run.
-
-    :raises LabError: the kernel cannot be built, or its guest does not measure.
-    """
     asked = plan.find(plan_name)
-    artifact = kernel.build(settings)
-    made = program.made(settings)
-    manifest = json.loads((artifact / "manifest.json").read_text())
-    subject = Subject(
-        kernel=catalog.find(settings).name,
-        release=manifest["release"],
-        arch=settings.arch,
-        compiler=manifest["toolchain"]["gcc"],
-        program=hash_file(made / "ccsbench"),
-        qemu=_qemu(settings.arch),
-    )
+    name = catalog.find(settings).name
+    expected = measurement.read(_baseline(settings, name)) if against_baseline else None
+    artifact, programs = kernel.build(settings), program.made(settings)
+    subject = _subject(name, artifact, programs)
+    if expected:
+        comparison.check(expected.subject, subject, "kernel", "release", *SAME)
     begun = time.monotonic()
-    with runs.create(settings.runs / FOLDER, lab=LAB, arch=settings.arch, kernel=subject.kernel) as living:
-        folder = living.folder
-
-        def one_guest(name: str, configurations: Sequence[plan.Configuration]) -> list[Measured]:
-            return guest.measure(
-                artifact / "bzImage", configurations, folder / name,
-                arch=settings.arch, calls=asked.calls, programs=made,
-            )  # fmt: skip
-
-        absent = [one for one in asked.configurations if one.mode == plan.ABSENT]
-        present = [one for one in asked.configurations if one.mode != plan.ABSENT]
-        guests = {name: wanted for name, wanted in {"absent": absent, "present": present}.items() if wanted}
-        with (
-            progress.step(f"Measuring {len(asked.configurations)} configurations of {subject.release}"),
-            ThreadPoolExecutor(len(guests)) as threads,
-        ):
-            measured = [one for found in threads.map(one_guest, guests, guests.values()) for one in found]
-        found = Measurement(subject, plan_name, tuple(measured))
-        path = found.write(folder / measurement.FILE)
-        drawn = plot.draw(found, folder)
+    with runs.create(settings.runs / FOLDER, lab=FOLDER, arch=settings.arch, kernel=name) as living:
+        with progress.step(f"Measuring {len(asked.configurations)} configurations of {subject.release}"):
+            measured = _measure(artifact, subject.arch, asked, programs, living.folder)
+        found = Measurement(subject, plan_name, measured)
+        path = found.write(living.folder / measurement.FILE)
+        drawn = plot.draw(found, living.folder)
     progress.console.print(table.by_mode(found))
     progress.console.print(table.by_rules(found))
     for picture in drawn:
-        progress.console.print(f"plot: {_short(picture, settings)}")
-    progress.console.print(f"measured in {time.monotonic() - begun:.0f} s: {_short(path, settings)}")
-    return folder
+        progress.console.print(f"plot: {shown_path(picture)}")
+    progress.console.print(f"measured in {time.monotonic() - begun:.0f} s: {shown_path(path)}")
+    return _judge(expected, found) if expected else 0
+
+
+def _measure(
+    artifact: Path, arch: str, asked: plan.Plan, programs: Path, folder: Path
+) -> tuple[Measured, ...]:
+    """Kernels with TOMOYO and without it in a guest each, side by side."""
+    absent = [one for one in asked.configurations if one.mode == plan.ABSENT]
+    present = [one for one in asked.configurations if one.mode != plan.ABSENT]
+    guests = {name: wanted for name, wanted in {"absent": absent, "present": present}.items() if wanted}
+
+    def one_guest(name: str) -> list[Measured]:
+        return guest.measure(
+            artifact / "bzImage", guests[name], folder / name, arch=arch, calls=asked.calls, programs=programs
+        )
+
+    with ThreadPoolExecutor(len(guests)) as threads:
+        return tuple(itertools.chain.from_iterable(threads.map(one_guest, guests)))
 
 
 def compare(settings: Settings, before: str, after: str) -> None:
@@ -103,14 +90,8 @@ def compare(settings: Settings, before: str, after: str) -> None:
     progress.console.print(f"{same} of {len(found)} figures are the same to {comparison.NOISE:.1%}")
 
 
-def check(settings: Settings, folder: Path) -> int:
-    """Compare a run with its kernel's baseline: 0, or 1 and a line for each figure beyond the tolerance.
-
-    :raises UserError: there is no baseline, or it is of something else.
-    """
-    found = measurement.read(folder)
-    expected = measurement.read(baseline(settings, found.subject.kernel))
-    comparison.check(expected.subject, found.subject, "kernel", "release", *SAME)
+def _judge(expected: Measurement, found: Measurement) -> int:
+    """0, or 1 and a line for each figure that is beyond the tolerance of its baseline."""
     shared = comparison.differences(expected, found)
     wrong = comparison.beyond(shared, TOLERANCE)
     for one in wrong:
@@ -127,16 +108,28 @@ def update(settings: Settings) -> Path:
     :raises UserError: it was not measured.
     """
     found = _find(settings, catalog.find(settings).name)
-    path = baseline(settings, found.subject.kernel)
+    path = _baseline(settings, found.subject.kernel)
     path.parent.mkdir(parents=True, exist_ok=True)
     found.write(path)
-    progress.console.print(f"baseline of {found.subject.release}: {_short(path, settings)}")
+    progress.console.print(f"baseline of {found.subject.release}: {shown_path(path)}")
     return path
 
 
-def baseline(settings: Settings, kernel_name: str) -> Path:
+def _baseline(settings: Settings, name: str) -> Path:
     """Where the baseline of a kernel is."""
-    return settings.root / BASELINES / settings.arch / f"{kernel_name}.json"
+    return settings.root / BASELINES / settings.arch / f"{name}.json"
+
+
+def _subject(name: str, artifact: Path, programs: Path) -> Subject:
+    manifest = json.loads((artifact / "manifest.json").read_text())
+    return Subject(
+        kernel=name,
+        release=manifest["release"],
+        arch=manifest["arch"],
+        compiler=manifest["toolchain"]["gcc"],
+        program=hash_file(programs / "ccsbench"),
+        qemu=qemu_version(PROGRAMS[manifest["arch"]]),
+    )
 
 
 def _find(settings: Settings, name: str) -> Measurement:
@@ -145,7 +138,7 @@ def _find(settings: Settings, name: str) -> Measurement:
         return measurement.read(Path(name))
     listed = [
         run
-        for run in runs.listed(settings.runs / FOLDER, LAB)
+        for run in runs.listed(settings.runs / FOLDER)
         if (run.kernel, run.arch) == (name, settings.arch) and (run.folder / measurement.FILE).is_file()
     ]
     if not listed:
@@ -153,12 +146,3 @@ def _find(settings: Settings, name: str) -> Measurement:
             f"{name} was not measured on {settings.arch}", mend=f"./inv bench.run --kernel {name}"
         )
     return measurement.read(listed[-1].folder)
-
-
-def _qemu(arch: str) -> str:
-    _, said = execute([PROGRAMS[arch], "--version"], timeout_s=20)
-    return said.splitlines()[0]
-
-
-def _short(path: Path, settings: Settings) -> str:
-    return str(path.relative_to(settings.root) if path.is_relative_to(settings.root) else path)

@@ -16,6 +16,7 @@ from ccslab.bench.policies import Trial
 from ccslab.bench.verdicts import Answer
 from ccslab.errors import UserError
 from ccslab.evidence import run as runs
+from ccslab.evidence.table import shown_path
 from ccslab.kernel import catalog
 from ccslab.kernel import command as kernel
 from ccslab.settings import Settings
@@ -78,8 +79,7 @@ def compare(settings: Settings, before: str, after: str, *, count: int, seed: in
             answers(number, different[:1], show=True)
         path = _show(different[0], names, folder)
         (folder / DIFFERENT).write_text(json.dumps([trial.name for trial in different], indent=1) + "\n")
-    where = path.relative_to(settings.root)
-    progress.console.print(f"{len(different)} of {count} policies differ; the first is in {where}")
+    progress.console.print(f"{len(different)} of {count} policies differ; the first is in {shown_path(path)}")
     return 1
 
 

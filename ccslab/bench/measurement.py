@@ -88,7 +88,9 @@ def read(path: Path) -> Measurement:
             raise UserError(f"is of schema {told['schema']}, not {SCHEMA}", where=file, mend="measure again")
         return Measurement(Subject(**told["subject"]), told["plan"], tuple(map(_measured, told["measured"])))
     except OSError as error:
-        raise UserError("there is no measurement", where=file, mend="run ./inv bench.run") from error
+        raise UserError(
+            "there is no measurement", where=file, mend="./inv bench.run makes one, bench.update a baseline"
+        ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise UserError("is no measurement of bench.run", where=file, mend="measure again") from error
 

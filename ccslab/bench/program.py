@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``ccsbench`` and ``benchinit``: made from their sources for the guest's architecture."""
+"""The guests' programs (``rootfs/bench``), made from their sources for an architecture."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from ccslab.kernel.build import toolchain
 from ccslab.process import need, run
 from ccslab.settings import Settings
 from ccslab.store import hash_file, hash_tree
@@ -14,14 +15,8 @@ SOURCES = Path("rootfs/bench")
 MAKEFILE = Path("rootfs/src/Makefile")
 
 
-def compiler() -> str:
-    """What the compiler says of itself."""
-    _, said = run([need("gcc", "gcc-multilib"), "--version"], timeout_s=20)
-    return said.splitlines()[0]
-
-
 def made(settings: Settings) -> Path:
-    """The folder of both; built if their inputs changed.
+    """The folder of all; built if their inputs changed.
 
     :raises InfrastructureError: make or the compiler fails or is missing.
     """
@@ -37,6 +32,6 @@ def made(settings: Settings) -> Path:
         "arch": settings.arch,
         "sources": hash_tree(sources),
         "makefile": hash_file(makefile),
-        "compiler": compiler(),
+        "compiler": toolchain()["gcc"],
     }
     return settings.store.get("bench", inputs, build)

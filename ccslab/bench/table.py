@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.table import Table
 
 from ccslab.bench.comparison import Difference
 from ccslab.bench.measurement import Measurement
+from ccslab.evidence.table import plain_table
 
 WALKED = ("open+close", "stat", "create+unlink", "fork+exec")
 """The operations shown of configurations with further rules."""
@@ -49,9 +49,7 @@ def compared(found: Sequence[Difference], names: tuple[str, str]) -> Table:
 
 
 def _table(title: str, first: str, others: Sequence[str]) -> Table:
-    table = Table(
-        title=title or None, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False
-    )
+    table = plain_table(title)
     table.add_column(first, no_wrap=True)
     for name in others:
         table.add_column(name, justify="right")

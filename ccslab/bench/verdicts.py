@@ -8,35 +8,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ccslab.bench.guest import LOADERS
-from ccslab.bench.policies import DOMAIN, Trial
+from ccslab.bench import unattended
+from ccslab.bench.policies import Trial
 from ccslab.errors import InfrastructureError
-from ccslab.rootfs.initramfs import CharacterDevice, Directory, Entry, File, pack
-from ccslab.vm.accel import TCG
-from ccslab.vm.machine import Machine
-from ccslab.vm.qemu import Hardware
+from ccslab.rootfs.initramfs import Entry, File
 
-MEMORY_MIB = 512
-BOOT_S = 120.0
 TRIAL_S = 30.0
 DONE = "ask: all asked"
-APPEND = ("rdinit=/sbin/init", "loglevel=3")
 MODES = {1: "learning", 2: "permissive", 3: "enforcing"}
-PROFILE = "\n".join(
-    [
-        "PROFILE_VERSION=20150505",
-        "0-CONFIG={ mode=disabled grant_log=no reject_log=no }",
-        *(
-            line
-            for number, mode in MODES.items()
-            for line in (
-                f"{number}-PREFERENCE={{ max_audit_log=4096 max_learning_entry=4096 }}",
-                f"{number}-CONFIG={{ mode={mode} grant_log=yes reject_log=yes }}",
-            )
-        ),
-    ]
-)
-EXCEPTIONS = "initialize_domain /bin/ccsask from any\nkeep_domain any from <kernel> /sbin/init\n"
+PROFILE = [
+    "0-CONFIG={ mode=disabled grant_log=no reject_log=no }",
+    *(f"{number}-PREFERENCE={{ max_audit_log=4096 max_learning_entry=4096 }}" for number in MODES),
+    *(f"{number}-CONFIG={{ mode={mode} grant_log=yes reject_log=yes }}" for number, mode in MODES.items()),
+]
+EXCEPTIONS = ("initialize_domain /bin/ccsask from any", "keep_domain any from <kernel> /sbin/init")
 SAID = re.compile(r"trial (\S+) status (\d+) verdicts (\S*) records ([0-9a-f]{16}) rules ([0-9a-f]{16})$")
 
 
@@ -61,19 +46,15 @@ def ask(
     :param show: have records and rules on the console, not their hashes only.
     :raises InfrastructureError: the guest dies, is silent, or did not ask everything.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    initrd = folder / "initramfs"
-    initrd.write_bytes(pack(_tree(trials, programs, show=show)))
-    hardware = Hardware(arch=arch, cpus=1, memory_mib=MEMORY_MIB)
-    with Machine(
-        kernel, None, folder / "guest",
-        initrd=initrd, append=APPEND, forwards={}, hardware=hardware, accel=TCG,
-    ) as machine:  # fmt: skip
-        machine.boot(BOOT_S, until="ask: begins")
-        for _ in trials:
-            machine.console.expect(r"trial \S+ status \d+ [^\n]*\n", TRIAL_S)
-        machine.console.expect(DONE, TRIAL_S)
-    console = folder / "guest/console.log"
+    said = r"trial \S+ status \d+ [^\n]*\n"
+    console = unattended.run(
+        kernel,
+        _tree(trials, programs, show=show),
+        folder,
+        arch=arch,
+        append=(),
+        says=[("ask: begins", unattended.BOOT_S), *((said, TRIAL_S) for _ in trials), (DONE, TRIAL_S)],
+    )
     return read(console.read_text(errors="replace"), trials, console)
 
 
@@ -95,15 +76,8 @@ def read(text: str, trials: Sequence[Trial], where: Path) -> dict[str, Answer]:
 
 
 def _tree(trials: Sequence[Trial], programs: Path, *, show: bool) -> dict[str, Entry]:
-    init, asking = (File((programs / name).read_bytes(), 0o755) for name in ("askinit", "ccsask"))
-    assert DOMAIN.endswith("/bin/ccsask")
     return {
-        **dict.fromkeys(("sbin/init", *LOADERS), init),
-        "bin/ccsask": asking,
-        "dev/console": CharacterDevice(5, 1),
-        **dict.fromkeys(("proc", "sys", "tmp"), Directory()),
+        **unattended.tree(programs / "askinit", "ask", profile=PROFILE, exceptions=EXCEPTIONS),
+        "bin/ccsask": File((programs / "ccsask").read_bytes(), 0o755),
         "ask/script": ("show\n" if show else "") + "".join(trial.script() for trial in trials),
-        "ask/policy/manager": "/sbin/init\n" + "".join(f"/{name}\n" for name in LOADERS),
-        "ask/policy/exception_policy": EXCEPTIONS,
-        "ask/policy/profile": PROFILE + "\n",
     }

@@ -133,7 +133,6 @@ static void begin(void)
 	clear(TREE);
 	make(TREE, 1);
 	write_line("domain_policy", "delete ", DOMAIN "\n");
-	kept = 0;
 	requests = tmpfile();
 	if (!requests)
 		give_up("tmpfile");
@@ -144,6 +143,7 @@ static void ask(const char *name)
 	char *const argv[] = { "ccsask", NULL }, *const envp[] = { NULL };
 	char letters[4096] = "";
 	int status, got = 0, size;
+	uint64_t recorded;
 	pid_t pid;
 
 	records(); /* of whoever came before */
@@ -167,8 +167,9 @@ static void ask(const char *name)
 	close(from_child[0]);
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		give_up("fork");
+	recorded = records();
 	dprintf(STDOUT_FILENO, "trial %s status %d verdicts %s records %016llx rules %016llx\n", name,
-		WIFEXITED(status) ? WEXITSTATUS(status) : 128, letters, (unsigned long long)records(),
+		WIFEXITED(status) ? WEXITSTATUS(status) : 128, letters, (unsigned long long)recorded,
 		(unsigned long long)rules());
 	fclose(requests);
 	while (kept) {

@@ -12,8 +12,8 @@
  *
  * What looking at the counter itself costs is taken off. All is printed at the
  * end, so that no console is in the way. An operation that fails is printed as
- * "op NAME failed ERRNO"; it is for the caller to say whether it may. "denied"
- * says what opening /bench/forbidden came to, which policy is not to allow.
+ * "op NAME failed ERRNO", and not measured. "denied" says what opening
+ * /bench/forbidden came to, which policy is not to allow.
  *
  * Called as "nothing" it does nothing: that is the program which is executed.
  */

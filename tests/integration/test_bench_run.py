@@ -6,11 +6,11 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 import warnings
 from pathlib import Path
 
 import pytest
+from launcher import inv, passed
 from planted import patchset
 
 from ccslab.bench import comparison, measurement
@@ -23,24 +23,11 @@ BENCH_TIMEOUT_S = 600
 FOLDER = ROOT / "runs/bench"
 
 
-def task(*words: str) -> subprocess.CompletedProcess[str]:
-    """A run of bench.run, to its end."""
-    return subprocess.run(
-        ["./inv", "bench.run", *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=BENCH_TIMEOUT_S,
-        check=False,
-    )
-
-
 def bench(arch: str) -> Measurement:
     """What a run of bench.run left."""
-    done = task("--plan", "tiny", "--arch", arch)
-    assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    said = passed("bench.run", "--plan", "tiny", "--arch", arch, timeout_s=BENCH_TIMEOUT_S)
     folder = runs.listed(FOLDER, "bench")[-1].folder
-    assert str((folder / measurement.FILE).relative_to(ROOT)) in done.stdout.splitlines()[-1]
+    assert str((folder / measurement.FILE).relative_to(ROOT)) in said.splitlines()[-1]
     return measurement.read(folder)
 
 
@@ -66,7 +53,7 @@ def test_two_runs_agree(twice: tuple[Measurement, Measurement]) -> None:
 @pytest.mark.parametrize("arch", ["x86_64", "i386"])
 def test_the_figures_are_the_baselines(arch: str) -> None:
     """A baseline of another kernel, compiler or QEMU than this machine's is said, not compared."""
-    done = task("--plan", "tiny", "--check", "--arch", arch)
+    done = inv("bench.run", "--plan", "tiny", "--check", "--arch", arch, timeout_s=BENCH_TIMEOUT_S)
     if done.returncode == 2 and "error: not comparable: " in done.stderr:
         warnings.warn(f"{arch}: {done.stderr.strip()}", stacklevel=1)
         return
@@ -76,7 +63,8 @@ def test_the_figures_are_the_baselines(arch: str) -> None:
 
 @pytest.mark.nightly
 def test_a_kernel_that_walks_the_list_once_more_is_beyond_its_baseline(tmp_path: Path) -> None:
-    done = task("--plan", "short", "--check", "--patchset", str(patchset("slow", tmp_path / "slow")))
+    slowed = str(patchset("slow", tmp_path / "slow"))
+    done = inv("bench.run", "--plan", "short", "--check", "--patchset", slowed, timeout_s=BENCH_TIMEOUT_S)
     # It goes by the name of the kernel that it is not.
     shutil.rmtree(runs.listed(FOLDER, "bench")[-1].folder)
     assert done.returncode == 1, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"

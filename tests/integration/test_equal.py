@@ -4,43 +4,31 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
+from launcher import inv, passed
 from planted import patchset
 
 from ccslab.settings import ROOT
 
 pytestmark = pytest.mark.guest
 TIMEOUT_S = 900
-
-
-def equal(*words: str) -> subprocess.CompletedProcess[str]:
-    """A run of bench.equal, to its end."""
-    return subprocess.run(
-        ["./inv", "bench.equal", *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
+EQUAL = ("bench.equal", "stock-6.12", "6.12", "--policies", "100")
 
 
 def test_our_series_answers_to_file_requests_as_the_stock_kernel_does() -> None:
-    done = equal("stock-6.12", "6.12", "--policies", "100", "--seed", "7")
-    assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-    told = re.search(r"100 policies of (\d+) lines, 4000 requests: (\d+) granted, (\d+) denied,", done.stdout)
-    assert told, done.stdout
+    said = passed(*EQUAL, "--seed", "7", timeout_s=TIMEOUT_S)
+    told = re.search(r"100 policies of (\d+) lines, 4000 requests: (\d+) granted, (\d+) denied,", said)
+    assert told, said
     assert all(int(count) > 500 for count in told.groups()), "they meet often enough to mean something"
-    assert done.stdout.splitlines()[-1] == "stock-6.12 and 6.12 answer alike: 0 of 100 policies differ"
+    assert said.splitlines()[-1] == "stock-6.12 and 6.12 answer alike: 0 of 100 policies differ"
 
 
 @pytest.mark.nightly
 def test_a_kernel_that_forgets_conditions_answers_otherwise(tmp_path: Path) -> None:
     wrong = patchset("wrong", tmp_path / "wrong")
-    done = equal("stock-6.12", "6.12", "--policies", "100", "--patchset", str(wrong))
+    done = inv(*EQUAL, "--patchset", str(wrong), timeout_s=TIMEOUT_S)
     assert done.returncode == 1, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     told = re.match(r"(\d+) of 100 policies differ; the first is in (.*)", done.stdout.splitlines()[-1])
     assert told, done.stdout

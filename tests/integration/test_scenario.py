@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
+from launcher import passed
 
 from ccslab.evidence import run as runs
 from ccslab.evidence.completeness import verify_complete
@@ -21,18 +21,10 @@ FOLDER = ROOT / "runs"
 @pytest.fixture(scope="module")
 def matrix() -> dict:
     """What a matrix of both architectures says of itself; two guests at once take less time than in turn."""
-    done = subprocess.run(
-        ["./inv", "lab.scenario", "apache-cgi", "--arch", "all"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=SCENARIO_TIMEOUT_S,
-        check=False,
-    )
-    print(done.stdout)
-    assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    said = passed("lab.scenario", "apache-cgi", "--arch", "all", timeout_s=SCENARIO_TIMEOUT_S)
+    print(said)
     newest = runs.listed(FOLDER / "matrix", "apache-cgi")[-1]
-    assert str(newest.folder.relative_to(ROOT)) in done.stdout, "it says where its evidence is"
+    assert str(newest.folder.relative_to(ROOT)) in said, "it says where its evidence is"
     return json.loads((newest.folder / "matrix.json").read_text())
 
 

@@ -133,7 +133,7 @@ def test_another_file_is_refused(tmp_path: Path, text: str, said: str) -> None:
 
 
 def test_no_file_is_told_with_the_mend(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"there is no measurement - run ./inv bench\.run"):
+    with pytest.raises(UserError, match=r"there is no measurement - \./inv bench\.run makes one"):
         measurement.read(tmp_path)
 
 
