@@ -30,7 +30,9 @@
 static char *exceptions[MOST];
 static int kept, show;
 static int from_child[2];
-static FILE *requests;
+static FILE *requests, *policy;
+static char *policy_text;
+static size_t policy_size;
 
 /* FNV-1a */
 static uint64_t hashed(uint64_t hash, const char *text)
@@ -134,7 +136,8 @@ static void begin(void)
 	make(TREE, 1);
 	write_line("domain_policy", "delete ", DOMAIN "\n");
 	requests = tmpfile();
-	if (!requests)
+	policy = open_memstream(&policy_text, &policy_size);
+	if (!requests || !policy)
 		give_up("tmpfile");
 }
 
@@ -146,6 +149,13 @@ static void ask(const char *name)
 	uint64_t recorded;
 	pid_t pid;
 
+	/*
+	 * In one write, so that the garbage collector does not come between: a rule
+	 * that is deleted and added again is where it was, or else behind the others.
+	 */
+	fclose(policy);
+	write_line("domain_policy", "", policy_text);
+	free(policy_text);
 	records(); /* of whoever came before */
 	fflush(requests);
 	rewind(requests);
@@ -211,10 +221,10 @@ int main(void)
 			write_line("exception_policy", "", rest);
 			break;
 		case 'd':
-			write_line("domain_policy", "select " DOMAIN "\n", rest);
+			fputs(rest, policy);
 			break;
 		case 'n':
-			write_line("domain_policy", "", DOMAIN "\n");
+			fputs(DOMAIN "\n", policy);
 			break;
 		case 'f':
 		case 'm':
