@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from ccslab.labs.setup import DEBUG_MEMORY_MIB, DEBUG_PATIENCE
 from ccslab.rootfs.initramfs import Entry, File, busybox, pack
 from ccslab.vm.console import SHELL
 from ccslab.vm.machine import Machine
@@ -80,14 +81,20 @@ def program(text: str) -> File:
     return File(text.encode(), 0o755)
 
 
-def machine(kernel: Path, folder: Path, tree: Mapping[str, Entry], *append: str) -> Machine:
+def machine(
+    kernel: Path, folder: Path, tree: Mapping[str, Entry], *append: str, cpus: int = 1, debug: bool = False
+) -> Machine:
     """A guest of an initramfs alone; ``rdinit=`` is among the words if it is not /sbin/init."""
     folder.mkdir(parents=True)
     initrd = folder / "initramfs"
     initrd.write_bytes(pack(tree))
     words = append if any(word.startswith("rdinit=") for word in append) else ("rdinit=/sbin/init", *append)
-    hardware = Hardware(cpus=1, memory_mib=192)
-    return Machine(kernel, None, folder, initrd=initrd, append=words, forwards={}, hardware=hardware)
+    hardware = Hardware(cpus=cpus, memory_mib=DEBUG_MEMORY_MIB if debug else 192)
+    patience = DEBUG_PATIENCE if debug else 1.0
+    return Machine(
+        kernel, None, folder,
+        initrd=initrd, append=words, forwards={}, hardware=hardware, patience=patience,
+    )  # fmt: skip
 
 
 @contextmanager
