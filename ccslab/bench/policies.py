@@ -31,11 +31,12 @@ NAMES = (
     "new",
     "\\303\\244",
 )
-ONE = ("read", "write", "append", "unlink", "getattr", "rmdir", "truncate", "symlink")
+ONE = ("read", "write", "append", "unlink", "getattr", "rmdir", "truncate", "symlink", "execute")
 NUMBERED = ("create", "mkdir", "mkfifo", "mksock", "ioctl", "chmod", "chown", "chgrp")
 TWO = ("link", "rename")
 NUMBERS = ("0640", "0600", "0755", "7", "0x5401", "0-7", "0600-0640", "@NUMBERS")
 WILD = ("\\*", "\\@", "\\?", "\\$", "\\+", "\\X", "\\x", "\\A", "\\a")
+TRANSITIONS = ("keep", "child", "initialize", "/t/other")
 CONDITIONS = (
     "task.uid=0",
     "task.uid!=0",
@@ -46,6 +47,7 @@ CONDITIONS = (
     "path1.type=file",
     "path1.type!=directory",
     "path1.perm=0644",
+    "path1.perm=0755",
     "path1.parent.uid=0",
     "path1.parent.perm!=0700",
     "path1.uid=path1.gid",
@@ -54,7 +56,7 @@ CONDITIONS = (
     "grant_log=yes",
 )
 FILES = tuple(f"{folder}{name}" for folder in FOLDERS for name in NAMES[:9])
-MAKING = ("create", "mkdir", "mkfifo", "mksock", "mkchar", "symlink")
+MAKING = ("create", "mkdir", "mkfifo", "mksock", "mkchar", "symlink", "bind")
 # What a pattern could stand for; what follows a subtraction is not for a name.
 STANDS_FOR = {"*": "ab", "@": "x", "?": "f", "$": "12", "+": "0", "X": "DEAD", "x": "b", "A": "abc", "a": "g"}
 PATTERN = re.compile(r"\\([*@?$+XxAa])|\\-.*|\\([0-7]{3})")
@@ -132,7 +134,11 @@ class _Maker:
 
     def rule(self) -> str:
         kind = self.random.random()
-        if kind < 0.65:
+        if kind < 0.05:
+            told = f"file execute {self.operand()} {self.random.choice(TRANSITIONS)}"
+        elif kind < 0.1:
+            return f"network unix stream bind {self.operand()}"
+        elif kind < 0.65:
             operations = self.random.sample(ONE, self.random.randint(1, 3))
             told = f"file {'/'.join(operations)} {self.operand()}"
         elif kind < 0.85:
@@ -186,12 +192,13 @@ class _Maker:
     def request(self, rules: Sequence[str], exceptions: Sequence[str]) -> str:
         """Something that a rule is about, more often than not."""
         about = [rule.split() for rule in rules if rule.startswith("file ")]
+        about += [["file", *rule.split()[3:]] for rule in rules if rule.startswith("network ")]
         if about and self.random.random() < 0.7:
             words = self.random.choice(about)
             operation = self.random.choice(words[1].split("/"))
             path, other = (self.meant(word, exceptions) for word in (*words[2:4], "/t/f")[:2])
         else:
-            operation = self.random.choice((*ONE, *ONE, *NUMBERED, *TWO, "mkchar"))
+            operation = self.random.choice((*ONE, *ONE, *NUMBERED, *TWO, "mkchar", "bind"))
             path, other = (f"{self.random.choice(FOLDERS)}{self.name()}" for _ in range(2))
         if operation in ("rmdir", "getattr") and self.random.random() < 0.3:
             path = self.random.choice(FOLDERS[1:]).rstrip("/")

@@ -70,7 +70,7 @@ def test_requests_are_pathnames_of_the_guests_world() -> None:
     for trial in MANY:
         for request in trial.requests:
             operation, *paths = request.split(" ")
-            assert operation in {*policies.ONE, *policies.NUMBERED, *policies.TWO, "mkchar"}
+            assert operation in {*policies.ONE, *policies.NUMBERED, *policies.TWO, "mkchar", "bind"}
             assert len(paths) == (2 if operation in ("symlink", *policies.TWO) else 1), request
             assert all(path in ("target", "/t") or path.startswith("/t/") for path in paths), request
             assert "\\" not in request
