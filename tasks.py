@@ -87,7 +87,10 @@ def settings_task(
 
         mine = list(inspect.signature(body).parameters.values())[1:]
         more = [
-            inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)
+            # invoke takes the default's type for the flag's, except None's.
+            inspect.Parameter(
+                name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None if default == () else default
+            )
             for name, (default, _) in flags.items()
         ]
         context = inspect.Parameter("c", inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -370,6 +373,14 @@ def bench_equal(settings, before, after, policies=1000, seed=1):
     return equal.compare(settings, before, after, count=policies, seed=seed)
 
 
+@settings_task({**KERNEL, **JOBS}, each=True, help={"most": "leave out what has more rules than this"})
+def bench_peers(settings, most=10000):
+    """TOMOYO beside AppArmor, SELinux and Smack in one kernel."""
+    from ccslab.bench import peers
+
+    peers.run(settings, most=most)
+
+
 @settings_task(KERNEL, each=True)
 def bench_update(settings):
     """Make the newest measurement the baseline of --check."""
@@ -431,7 +442,9 @@ for name, tasks in {
     ),
     "rootfs": namespace(build=rootfs_build),
     "vm": namespace(boot=vm_boot, ssh=vm_ssh),
-    "bench": namespace(run=bench_run, compare=bench_compare, update=bench_update, equal=bench_equal),
+    "bench": namespace(
+        run=bench_run, compare=bench_compare, update=bench_update, equal=bench_equal, peers=bench_peers
+    ),
     "policy": namespace(check=policy_check, diff=policy_diff, convert=policy_convert),
 }.items():
     ns.add_collection(tasks, name)

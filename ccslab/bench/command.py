@@ -40,7 +40,7 @@ def run(settings: Settings, *, plan_name: str = "short", against_baseline: bool 
     name = catalog.find(settings).name
     expected = measurement.read(_baseline(settings, name)) if against_baseline else None
     artifact, programs = kernel.build(settings), program.made(settings)
-    subject = _subject(name, artifact, programs)
+    subject = subject_of(name, artifact, programs)
     if expected:
         comparison.check(expected.subject, subject, "kernel", "release", *SAME)
     begun = time.monotonic()
@@ -68,8 +68,9 @@ def _measure(
 
     def one_guest(name: str) -> list[Measured]:
         return guest.measure(
-            artifact / "bzImage", guests[name], folder / name, arch=arch, calls=asked.calls, programs=programs
-        )
+            artifact / "bzImage", guests[name], folder / name,
+            arch=arch, calls=asked.calls, programs=programs, lsm="" if name == "absent" else None,
+        )  # fmt: skip
 
     with ThreadPoolExecutor(len(guests)) as threads:
         return tuple(itertools.chain.from_iterable(threads.map(one_guest, guests)))
@@ -120,7 +121,8 @@ def _baseline(settings: Settings, name: str) -> Path:
     return settings.root / BASELINES / settings.arch / f"{name}.json"
 
 
-def _subject(name: str, artifact: Path, programs: Path) -> Subject:
+def subject_of(name: str, artifact: Path, programs: Path) -> Subject:
+    """What is measured: a kernel's artifact, and the benchmark."""
     manifest = json.loads((artifact / "manifest.json").read_text())
     return Subject(
         kernel=name,

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from ccslab.bench.measurement import Figure, Measured
-from ccslab.bench.plan import ABSENT, KEPT, OPERATIONS, PROFILES, Configuration
+from ccslab.bench.plan import DENIES, KEPT, OPERATIONS, PROFILES, Configuration
 from ccslab.errors import InfrastructureError
 
 FIGURE = re.compile(r"op (\S+) minimum (\d+) median (\d+) mean ([\d.]+) calls (\d+)$")
@@ -33,7 +33,7 @@ def read(wanted: Configuration, text: str, where: Path) -> Measured:
         )
     if "status 0" not in mine:
         raise InfrastructureError(f"{wanted.name}: the benchmark failed: {' '.join(mine[:3])}", where=where)
-    if wanted.mode == ABSENT:
+    if wanted.mode not in PROFILES:
         if any(line.startswith("rules ") for line in mine):
             raise InfrastructureError(f"{wanted.name}: the kernel has TOMOYO's interface", where=where)
     else:
@@ -41,10 +41,12 @@ def read(wanted: Configuration, text: str, where: Path) -> Measured:
         for line in (f"use_profile {PROFILES[wanted.mode]}", f"rules {wanted.count + KEPT + learned}"):
             if line not in mine:
                 raise InfrastructureError(f"{wanted.name}: the kernel does not say {line!r}", where=where)
-    denied = "denied Operation not permitted" in mine
-    if denied != (wanted.mode == "enforcing"):
-        said = "denies" if denied else "does not deny"
-        raise InfrastructureError(f"{wanted.name}: the kernel {said} what no rule allows", where=where)
+    expected = f"denied {DENIES.get(wanted.mode, 'no')}"
+    if expected not in mine:
+        said = next((line for line in mine if line.startswith("denied ")), "nothing of it")
+        raise InfrastructureError(
+            f"{wanted.name}: of what no rule allows the guest says {said!r}, not {expected!r}", where=where
+        )
     figures = {
         match[1]: Figure(int(match[2]), int(match[3]), float(match[4]), int(match[5]))
         for line in mine

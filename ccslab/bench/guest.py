@@ -7,12 +7,13 @@ addresses, QEMU's own randomness seeded, a clock that begins at a date, and no i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from ccslab.bench import console, unattended
 from ccslab.bench.measurement import Measured
-from ccslab.bench.plan import ABSENT, PROFILES, Configuration
+from ccslab.bench.plan import PROFILES, Configuration
 from ccslab.rootfs.initramfs import Entry, File
 
 DONE = "bench: all measured"
@@ -42,23 +43,27 @@ def measure(
     arch: str,
     calls: int,
     programs: Path,
+    lsm: str | None = None,
+    blobs: Mapping[str, bytes] = MappingProxyType({}),
 ) -> list[Measured]:
     """Boot a guest, have it measure, and read what it said.
 
     :param kernel: bzImage.
-    :param configurations: all with TOMOYO in ``lsm=``, or all without.
+    :param configurations: all of one ``lsm=``.
     :param folder: of the run; the guest's console and initramfs go there.
     :param programs: folder of ccsbench and benchinit.
+    :param lsm: the modules that are active; None for what the kernel was built to have.
+    :param blobs: AppArmor's profile, compiled, by the configuration's name.
     :raises InfrastructureError: the guest dies, is silent, or did not measure what was asked for.
     """
     says = [("configuration ", unattended.BOOT_S)]
     says += [(r"status \d+", CONFIGURATION_S + RULE_S * one.count) for one in configurations]
     log = unattended.run(
         kernel,
-        _tree(configurations, calls=calls, programs=programs),
+        _tree(configurations, calls=calls, programs=programs, blobs=blobs),
         folder,
         arch=arch,
-        append=(*APPEND, "lsm=") if configurations[0].mode == ABSENT else APPEND,
+        append=APPEND if lsm is None else (*APPEND, f"lsm={lsm}"),
         says=[*says, (DONE, CONFIGURATION_S)],
         icount=True,
     )
@@ -66,7 +71,9 @@ def measure(
     return [console.read(one, text, log) for one in configurations]
 
 
-def _tree(configurations: Sequence[Configuration], *, calls: int, programs: Path) -> dict[str, Entry]:
+def _tree(
+    configurations: Sequence[Configuration], *, calls: int, programs: Path, blobs: Mapping[str, bytes]
+) -> dict[str, Entry]:
     """What is in the guest."""
     program = File((programs / "ccsbench").read_bytes(), 0o755)
     entries: dict[str, Entry] = {
@@ -79,7 +86,8 @@ def _tree(configurations: Sequence[Configuration], *, calls: int, programs: Path
         "bench/order": "".join(f"{one.name}\n" for one in configurations),
     }
     for one in configurations:
-        absent = one.mode == ABSENT
-        entries[f"bench/configurations/{one.name}/domain"] = "" if absent else one.domain
-        entries[f"bench/configurations/{one.name}/exceptions"] = "" if absent else one.exceptions
+        entries[f"bench/configurations/{one.name}/domain"] = one.domain
+        entries[f"bench/configurations/{one.name}/exceptions"] = one.exceptions
+        if one.name in blobs:
+            entries[f"bench/configurations/{one.name}/apparmor"] = File(blobs[one.name], 0o644)
     return entries

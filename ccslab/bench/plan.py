@@ -13,6 +13,9 @@ from ccslab.errors import unknown
 PLANS = Path(__file__).with_name("plan.toml")
 ABSENT = "not-in-lsm"
 PROFILES = {"disabled": 0, "learning": 1, "permissive": 2, "enforcing": 3}
+CONFINED = "confined"
+DENIES = {"enforcing": "Operation not permitted", CONFINED: "Permission denied"}
+"""What a program is told, in the modes that deny what no rule allows: TOMOYO's and AppArmor's words."""
 DOMAIN = "<kernel> /bin/ccsbench"
 OPERATIONS = (
     "null",
@@ -40,6 +43,18 @@ network inet stream bind 127.0.0.1 7000
 network inet stream listen 127.0.0.1 7000
 network inet stream connect 127.0.0.1 7000
 """.splitlines()
+# The same for AppArmor.
+CONFINEMENT = """\
+profile ccsbench /bin/ccsbench {
+  capability,
+  network,
+  @RULES
+  /bin/ccsbench mr,
+  /bench/data/file r,
+  /bench/data/{new,here,there} rw,
+  /bench/nothing mrix,
+}
+"""
 KEPT = 7
 """How many the kernel makes of those: one of all operations on the same operands."""
 
@@ -49,7 +64,7 @@ class Configuration:
     """One state of the benchmark's domain."""
 
     mode: str
-    """``not-in-lsm``, ``disabled``, ``learning``, ``permissive`` or ``enforcing``."""
+    """``not-in-lsm``, ``disabled``, ``learning``, ``permissive``, ``enforcing``; AppArmor's ``confined``."""
     kind: str = ""
     """Of the rules before the needed ones; "" if there are none."""
     count: int = 0
@@ -61,14 +76,24 @@ class Configuration:
 
     @property
     def domain(self) -> str:
-        """The domain policy, as it is written to the kernel."""
+        """The domain policy, as it is written to the kernel; "" in modes that are not TOMOYO's."""
+        if self.mode not in PROFILES:
+            return ""
         rules = [*_numbered(self.kind, "rule", self.count), *NEEDED]
         return "\n".join([DOMAIN, f"use_profile {PROFILES[self.mode]}", "use_group 0", *rules]) + "\n"
 
     @property
     def exceptions(self) -> str:
         """The groups that its rules name."""
+        if self.mode not in PROFILES:
+            return ""
         return "".join(f"{line}\n" for line in _numbered(self.kind, "group", self.count))
+
+    @property
+    def confinement(self) -> str:
+        """AppArmor's profile of the benchmark, with rules for other files as TOMOYO's domain has them."""
+        rules = _numbered(self.kind, "apparmor", self.count)
+        return CONFINEMENT.replace("@RULES", "\n  ".join(rules))
 
 
 @dataclass(frozen=True)

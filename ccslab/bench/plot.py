@@ -4,17 +4,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
-from ccslab.bench.measurement import Measurement
-from ccslab.bench.plan import ABSENT, PROFILES
+from ccslab.bench.measurement import Measured, Measurement, Subject
+from ccslab.bench.plan import ABSENT, DENIES, PROFILES
 
 MODES = "modes.svg"
 RULES = "rules.svg"
+PEERS = "peers.svg"
 COLOURS = (
     "#4477aa",
     "#66ccee",
@@ -23,13 +25,14 @@ COLOURS = (
     "#ee6677",
     "#aa3377",
 )  # told apart by colour-blind people
+KINDS = ("exact", "wildcard")
 MARKS = ("o", "s", "^", "D", "v", "P")
 SIZE = (8.0, 4.5)
 
 
 def draw(found: Measurement, folder: Path) -> list[Path]:
     """``modes.svg`` and ``rules.svg`` in a folder, as far as they were measured; the same bytes each time."""
-    with mpl.rc_context({"svg.hashsalt": "ccs-lab", "svg.fonttype": "none", "font.size": 10}):
+    with _style():
         drawn = [(MODES, _modes(found)), (RULES, _rules(found))]
         paths = []
         for name, picture in drawn:
@@ -98,6 +101,37 @@ def _rules(found: Measurement, operations: Sequence[str] = ("open+close", "stat"
     axes.set_ylabel("instructions a call, enforcing")
     axes.legend(frameon=False, fontsize=8, loc="upper left")
     return picture
+
+
+def peers(rows: Sequence[tuple[str, Measured]], about: Subject, folder: Path) -> Path:
+    """``peers.svg``: two operations of each module that enforces, by the rules before the matching one."""
+    with _style():
+        picture, axes = _canvas(f"Side by side: {about.release} ({about.arch})")
+        base = rows[0][1].figures
+        for name, line in (("open+close", "-"), ("stat", "--")):
+            series: dict[str, list[tuple[int, int]]] = {}
+            for title, one in rows:
+                told = one.configuration
+                if told.mode in DENIES:
+                    kinds = [told.kind] if told.count else KINDS
+                    for kind in kinds:
+                        cost = one.figures[name].median - base[name].median
+                        series.setdefault(f"{title}, {kind}", []).append((max(told.count, 1), cost))
+            for number, (label, points) in enumerate(series.items()):
+                counts, costs = zip(*sorted(points), strict=True)
+                axes.semilogx(
+                    counts, costs, line, marker=MARKS[number], color=COLOURS[number], label=f"{name}: {label}"
+                )
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel("rules before the matching one (1: none)")
+        axes.set_ylabel("instructions a call, more than without a module")
+        picture.legend(frameon=False, ncols=2, fontsize=8, loc="outside lower center")
+        picture.savefig(folder / PEERS, metadata={"Date": None})
+    return folder / PEERS
+
+
+def _style() -> AbstractContextManager[None]:
+    return mpl.rc_context({"svg.hashsalt": "ccs-lab", "svg.fonttype": "none", "font.size": 10})
 
 
 def _canvas(title: str) -> tuple[Picture, Axes]:

@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from ccslab.bench.comparison import Difference
-from ccslab.bench.measurement import Measurement
+from ccslab.bench.measurement import Measured, Measurement
+from ccslab.bench.plan import ABSENT
 from ccslab.evidence.table import plain_table
 
 WALKED = ("open+close", "stat", "create+unlink", "fork+exec")
 """The operations shown of configurations with further rules."""
+PEERS = ("open+close", "stat")
+"""The operations shown of other modules."""
 
 
 def by_mode(measurement: Measurement) -> Table:
@@ -35,6 +38,22 @@ def by_rules(measurement: Measurement) -> Table:
             told = one.configuration
             figures = (f"{one.figures[name].median:,}" for name in WALKED)
             table.add_row(f"{told.mode}, {told.kind}", f"{told.count:,}", *figures)
+    return table
+
+
+def peers(rows: Sequence[tuple[str, Measured]]) -> Table:
+    """Modules, one state a row; each operation's cost, and by how much it is more than the first row's."""
+    base = rows[0][1].figures
+    heads = [head for name in PEERS for head in (name, "more")]
+    table = _table("Instructions a call, one kernel", "module, state", ["rules", *heads])
+    for title, one in rows:
+        told = one.configuration
+        name = title if told.mode == ABSENT else f"{title}, {told.mode}"
+        rules = f"{told.count:,} {told.kind}" if told.count else "-"
+        figures = [(one.figures[name].median, base[name].median) for name in PEERS]
+        table.add_row(
+            name, rules, *(told for cost, least in figures for told in (f"{cost:,}", f"{cost - least:+,}"))
+        )
     return table
 
 

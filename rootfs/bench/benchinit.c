@@ -4,13 +4,15 @@
  *
  * As process 1 it takes one configuration of /bench/order after the other:
  * loads its policy, runs "/bin/ccsbench CALLS" (CALLS is in /bench/calls) and
- * says what state the kernel was in. Called by the kernel as the policy loader
+ * says what state the kernel was in. A configuration may have a profile of
+ * AppArmor instead. Called by the kernel as the policy loader
  * it loads /bench/policy/. Nobody types, nothing is random: two guests do the
  * same instructions.
  */
 #include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "interface.h"
@@ -62,12 +64,33 @@ static void tell_domain(void)
 	dprintf(STDOUT_FILENO, "rules %d\n", rules);
 }
 
+/* A compiled profile of AppArmor, which takes the place of the one before it. */
+static void load_profile(const char *path)
+{
+	const int from = open(path, O_RDONLY), to = open("/sys/kernel/security/apparmor/.replace", O_WRONLY);
+	struct stat status;
+	char *blob;
+
+	if (from < 0 || to < 0 || fstat(from, &status))
+		give_up(path);
+	blob = malloc(status.st_size);
+	if (!blob || read(from, blob, status.st_size) != status.st_size)
+		give_up(path);
+	put(to, blob, status.st_size);
+	free(blob);
+	close(from);
+	close(to);
+}
+
 static void measure(const char *name, char *calls)
 {
-	char domain[128], exceptions[128];
+	char domain[128], exceptions[128], apparmor[128];
 
 	snprintf(domain, sizeof(domain), "/bench/configurations/%s/domain", name);
 	snprintf(exceptions, sizeof(exceptions), "/bench/configurations/%s/exceptions", name);
+	snprintf(apparmor, sizeof(apparmor), "/bench/configurations/%s/apparmor", name);
+	if (!access(apparmor, F_OK))
+		load_profile(apparmor);
 	if (interface) {
 		const int fd = open_interface("domain_policy", O_WRONLY);
 

@@ -21,7 +21,7 @@ WANTED = """
     lab.build lab.scenario lab.list lab.status lab.clean lab.doctor lab.compare lab.parity
     kernel.fetch kernel.list kernel.patch kernel.config kernel.build kernel.port rootfs.build
     vm.boot vm.ssh policy.check policy.diff policy.convert test lint
-    bench.run bench.compare bench.equal bench.update
+    bench.run bench.compare bench.equal bench.update bench.peers
 """
 
 
@@ -45,6 +45,10 @@ def lab(*words: str, cwd: Path = ROOT, **environment: str) -> subprocess.Complet
         ),
         ("bench.equal stock-6.12 nosuch", "error: unknown kernel 'nosuch' - there are: "),
         ("bench.equal stock-6.12 6.12 --policies 0", "error: --policies 0 is not between 1 and 20000"),
+        (
+            "kernel.build --fragment a.config --fragment b.config",
+            "error: a.config: there is no such fragment",
+        ),
         ("kernel.build --jobs many", "error: jobs must be a whole number, not 'many'"),
         ("lab.scenario apache", "error: unknown lab 'apache' - did you mean apache-cgi?"),
         ("lab.scenario", "error: 'lab.scenario' did not receive required positional arguments: 'name'"),

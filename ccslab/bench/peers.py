@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""TOMOYO beside the other security modules: one kernel that has them all, and ``lsm=`` chooses."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import tomllib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from ccslab import progress
+from ccslab.bench import apparmor, guest, program, table
+from ccslab.bench.command import subject_of
+from ccslab.bench.measurement import SCHEMA, Measured, Subject
+from ccslab.bench.plan import Configuration
+from ccslab.bench.plot import peers as draw
+from ccslab.errors import UserError
+from ccslab.evidence import run as runs
+from ccslab.evidence.table import shown_path
+from ccslab.kernel import catalog
+from ccslab.kernel import command as kernel
+from ccslab.settings import Settings
+
+PEERS = Path(__file__).with_name("peers.toml")
+FRAGMENT = Path("kernel-patches/config/peers.config")
+FOLDER = "peers"
+FILE = "peers.json"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One value of ``lsm=``, and what is measured with it."""
+
+    title: str
+    lsm: str
+    configurations: tuple[Configuration, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one module costs in one configuration."""
+
+    title: str
+    measured: Measured
+
+
+def peers(most: int | None = None) -> tuple[int, tuple[Peer, ...]]:
+    """Calls of each operation, and who is compared, of peers.toml.
+
+    :param most: leave out what has more rules.
+    """
+    told = tomllib.loads(PEERS.read_text())
+    counts = [count for count in told["rules"] if most is None or count <= most]
+    return told["calls"], tuple(
+        Peer(
+            one["title"],
+            one["lsm"],
+            (
+                *map(Configuration, one["modes"]),
+                *(
+                    Configuration(one["counted"], kind, count)
+                    for kind in told["kinds"]
+                    for count in counts
+                    if "counted" in one
+                ),
+            ),
+        )
+        for one in told["peer"]
+    )
+
+
+def run(settings: Settings, *, most: int | None = None) -> Path:
+    """Measure all, show and keep it; returns the run's folder.
+
+    :param most: rules; None for as many as peers.toml says.
+    :raises UserError: an architecture that AppArmor's rules were not written for.
+    :raises LabError: the kernel cannot be built, a profile not compiled, or a guest does not measure.
+    """
+    if most is not None and most < 0:
+        raise UserError(f"--most {most} is no number of rules")
+    calls, wanted = peers(most)
+    settings = replace(settings, fragment=(*settings.fragment, str(settings.root / FRAGMENT)))
+    name = catalog.find(settings).name
+    artifact, programs = kernel.build(settings), program.made(settings)
+    confined = [one for peer in wanted if peer.lsm == "apparmor" for one in peer.configurations]
+    with progress.step("Compiling AppArmor's profiles"):
+        blobs = apparmor.compiled(settings.store, confined)
+    about = subject_of(name, artifact, programs)
+    begun = time.monotonic()
+    with runs.create(settings.runs / FOLDER, lab=FOLDER, arch=settings.arch, kernel=name) as living:
+
+        def one_peer(peer: Peer) -> list[Row]:
+            found = guest.measure(
+                artifact / "bzImage", peer.configurations, living.folder / (peer.lsm or "none"),
+                arch=settings.arch, calls=calls, programs=programs, lsm=peer.lsm, blobs=blobs,
+            )  # fmt: skip
+            return [Row(peer.title, one) for one in found]
+
+        with (
+            progress.step(f"Measuring {len(wanted)} modules"),
+            ThreadPoolExecutor(settings.jobs or os.cpu_count()) as threads,
+        ):
+            rows = [row for found in threads.map(one_peer, wanted) for row in found]
+        path = _write(living.folder / FILE, about, rows)
+        picture = draw([(row.title, row.measured) for row in rows], about, living.folder)
+    progress.console.print(table.peers([(row.title, row.measured) for row in rows]))
+    progress.console.print(f"plot: {shown_path(picture)}")
+    progress.console.print(f"measured in {time.monotonic() - begun:.0f} s: {shown_path(path)}")
+    return living.folder
+
+
+def _write(path: Path, about: Subject, rows: Iterable[Row]) -> Path:
+    document = {
+        "schema": SCHEMA,
+        "subject": asdict(about),
+        "unit": "guest instructions a call",
+        "measured": [
+            {
+                "module": row.title,
+                **asdict(row.measured.configuration),
+                "figures": {name: figure._asdict() for name, figure in row.measured.figures.items()},
+            }
+            for row in rows
+        ],
+    }
+    path.write_text(json.dumps(document, indent=1) + "\n")
+    return path
