@@ -71,5 +71,5 @@ def _table(title: str, first: str, others: Sequence[str]) -> Table:
     table = plain_table(title)
     table.add_column(first, no_wrap=True)
     for name in others:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     return table
