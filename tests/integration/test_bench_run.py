@@ -79,20 +79,20 @@ def test_what_is_not_checked_costs_nothing(twice: tuple[Measurement, Measurement
         assert cost(twice[0], "enforcing", operation) == cost(twice[0], "disabled", operation)
 
 
-@pytest.mark.parametrize(
-    "operation", ["open+close", "stat", "create+unlink", "rename", "fork+exec", "connect+accept"]
-)
+@pytest.mark.parametrize("operation", ["open+close", "stat", "create+unlink", "rename", "connect+accept"])
 def test_a_check_costs_instructions(twice: tuple[Measurement, Measurement], operation: str) -> None:
     assert cost(twice[0], "enforcing", operation) > cost(twice[0], "disabled", operation)
 
 
-def test_every_rule_before_the_matching_one_is_walked(twice: tuple[Measurement, Measurement]) -> None:
-    """Until there is an index: 100 rules are looked at, a pattern for longer than a pathname."""
+def test_rules_before_the_matching_one_cost_next_to_nothing(
+    twice: tuple[Measurement, Measurement],
+) -> None:
     plain, exact, wildcard = (
         cost(twice[0], name, "open+close")
         for name in ("enforcing", "enforcing-exact-100", "enforcing-wildcard-100")
     )
-    assert plain + 100 * 10 < exact < wildcard
+    assert exact < plain * 1.1
+    assert wildcard < plain * 1.1
 
 
 def test_a_measurement_says_what_was_measured(twice: tuple[Measurement, Measurement]) -> None:
