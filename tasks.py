@@ -381,6 +381,16 @@ def bench_peers(settings, most=10000):
     peers.run(settings, most=most)
 
 
+@settings_task(
+    {**KERNEL, **JOBS}, each=True, positional=["name"], help={"name": "a lab: lab.list shows them"}
+)
+def bench_lab(settings, name):
+    """What a lab's visitors pay for enforcing, in instructions a request."""
+    from ccslab.bench import lab
+
+    return lab.run(settings, name)
+
+
 @settings_task(KERNEL, each=True)
 def bench_update(settings):
     """Make the newest measurement the baseline of --check."""
@@ -443,7 +453,12 @@ for name, tasks in {
     "rootfs": namespace(build=rootfs_build),
     "vm": namespace(boot=vm_boot, ssh=vm_ssh),
     "bench": namespace(
-        run=bench_run, compare=bench_compare, update=bench_update, equal=bench_equal, peers=bench_peers
+        run=bench_run,
+        compare=bench_compare,
+        update=bench_update,
+        equal=bench_equal,
+        peers=bench_peers,
+        lab=bench_lab,
     ),
     "policy": namespace(check=policy_check, diff=policy_diff, convert=policy_convert),
 }.items():

@@ -66,6 +66,15 @@ class Client:
         return Exchange(step.name, response.status, kept, content)
 
 
+def raw(step: HttpStep) -> bytes:
+    """The request as it goes over the wire, for a client in the guest."""
+    body, headers = _encode(step)
+    if body is not None:
+        headers["Content-Length"] = str(len(body))
+    lines = [f"{step.method} {step.path} HTTP/1.1", "Host: server", *map(": ".join, headers.items()), "", ""]
+    return "\r\n".join(lines).encode() + (body or b"")
+
+
 def _encode(step: HttpStep) -> tuple[bytes | None, dict[str, str]]:
     headers = {"User-Agent": "ccs-lab", "Connection": "close", **step.headers}
     if step.upload is None:

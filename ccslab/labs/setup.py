@@ -21,7 +21,7 @@ from ccslab.settings import Settings
 from ccslab.store import Store, hash_file
 from ccslab.vm import accel, checkpoint
 from ccslab.vm.machine import Machine, sweep
-from ccslab.vm.qemu import Disk
+from ccslab.vm.qemu import Disk, Hardware
 
 # What the images have; a kernel that calls another loader by itself is told of it.
 LOADER = "/sbin/ccs-init"
@@ -106,20 +106,30 @@ def memory_mib(lab: Lab, *, debug: bool) -> int:
 
 
 def machine(
-    settings: Settings, lab: Lab, parts: Parts, folder: Path, *, booted: Path | None = None
+    settings: Settings,
+    lab: Lab,
+    parts: Parts,
+    folder: Path,
+    *,
+    booted: Path | None = None,
+    icount: bool = False,
 ) -> Machine:
     """The lab's machine, not yet started.
 
     :param booted: start from this checkpoint instead of booting.
+    :param icount: one CPU whose time is its instructions, emulated whatever the host could do.
     """
     return Machine(
         parts.kernel / "bzImage",
         parts.image / "rootfs.img",
         folder,
-        arch=settings.arch,
-        cpus=lab.cpus,
-        memory_mib=memory_mib(lab, debug=parts.debug),
-        accel=parts.accel,
+        hardware=Hardware(
+            arch=settings.arch,
+            cpus=1 if icount else lab.cpus,
+            memory_mib=memory_mib(lab, debug=parts.debug),
+            icount=icount,
+        ),
+        accel=accel.TCG if icount else parts.accel,
         append=(
             *_loader(parts.patchset),
             *(DEBUG_APPEND if parts.debug else ()),

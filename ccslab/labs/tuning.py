@@ -102,6 +102,16 @@ def golden_folder(lab: Lab) -> Path:
     return lab.folder.parent.parent / "policies" / lab.name
 
 
+def golden(lab: Lab) -> tuple[str, str]:
+    """The golden policy's text: of domains, and of exceptions.
+
+    :raises UserError: there is none.
+    """
+    folder = golden_folder(lab)
+    mend = f"./inv lab.scenario {lab.name} --golden writes it"
+    return _text(folder / DOMAIN_FILE, mend), _text(folder / EXCEPTION_FILE, mend)
+
+
 def drift(lab: Lab, tuned: DomainPolicy, exceptions: ExceptionPolicy) -> list[str]:
     """Golden policy against this run's, a line each; empty when they mean the same or none is golden.
 

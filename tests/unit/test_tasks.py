@@ -21,7 +21,7 @@ WANTED = """
     lab.build lab.scenario lab.list lab.status lab.clean lab.doctor lab.compare lab.parity
     kernel.fetch kernel.list kernel.patch kernel.config kernel.build kernel.port rootfs.build
     vm.boot vm.ssh policy.check policy.diff policy.convert test lint
-    bench.run bench.compare bench.equal bench.update bench.peers
+    bench.run bench.compare bench.equal bench.update bench.peers bench.lab
 """
 
 
