@@ -26,6 +26,7 @@ ALLOWED = {
     "process": {"errors", "store"},
     "settings": {"errors", "store"},
     "quality": {"errors", "settings"},
+    "tasking": {"errors", "settings", "kernel", "evidence"},
     "__main__": {"errors"},
     "__init__": set(),
 }
