@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -82,6 +84,9 @@ def main() -> None:
         lab.run(["inv", "--search-root", str(root), *_help_first(sys.argv[1:])])
     except KeyboardInterrupt:
         sys.exit(STOPPED)
+    except BrokenPipeError:  # `| head` has seen enough; nor may Python's end say more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except Exception:  # a bug of ours: its traceback is wanted, but it must not look like a verdict
         traceback.print_exc()
         sys.exit(EXIT_INFRASTRUCTURE)

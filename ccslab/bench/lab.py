@@ -12,17 +12,16 @@ import re
 import time
 import tomllib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-
-from rich.table import Table
+from typing import Any
 
 from ccslab import progress
-from ccslab.bench import program
+from ccslab.bench import program, table
 from ccslab.bench.measurement import SCHEMA, Figure
 from ccslab.errors import InfrastructureError, UserError
 from ccslab.evidence import run as runs
-from ccslab.evidence.table import plain_table, shown_path
+from ccslab.evidence.table import shown_path
 from ccslab.labs import definition, setup, tuning
 from ccslab.labs.client import raw
 from ccslab.labs.definition import Lab
@@ -61,6 +60,11 @@ class Cost:
     def ratio(self) -> float:
         """Enforcing over disabled."""
         return self.enforcing.median / self.disabled.median
+
+    def document(self) -> dict[str, Any]:
+        """As it is kept."""
+        figures = {mode: getattr(self, mode)._asdict() for mode in ("disabled", "enforcing")}
+        return {"kind": self.kind, **figures, "ratio": round(self.ratio, 4), "most": self.most}
 
 
 def requests(lab: Lab) -> tuple[int, list[Request]]:
@@ -123,9 +127,13 @@ def run(settings: Settings, name: str) -> int:
         ]
         path = living.folder / FILE
         told = {"schema": SCHEMA, "lab": name, "unit": "guest instructions a request"}
-        costs = [{**asdict(one), "ratio": round(one.ratio, 4)} for one in found]
+        costs = [one.document() for one in found]
         path.write_text(json.dumps({**told, "requests": costs}, indent=1) + "\n")
-    progress.console.print(table(found))
+    shown = table.numbers("Instructions a request", "request", ["disabled", "enforcing", "ratio", "at most"])
+    for one in found:
+        figures = (f"{one.disabled.median:,}", f"{one.enforcing.median:,}", f"{one.ratio:.3f}", f"{one.most}")
+        shown.add_row(one.kind, *figures)
+    progress.console.print(shown)
     progress.console.print(f"measured in {time.monotonic() - begun:.0f} s: {shown_path(path)}")
     dear = [one for one in found if one.ratio > one.most]
     for one in dear:
@@ -133,18 +141,6 @@ def run(settings: Settings, name: str) -> int:
             f"{one.kind}: enforcing costs {one.ratio:.3f} of disabled, more than {one.most}"
         )
     return 1 if dear else 0
-
-
-def table(costs: Sequence[Cost]) -> Table:
-    """A request a row."""
-    shown = plain_table("Instructions a request")
-    shown.add_column("request", no_wrap=True)
-    for name in ("disabled", "enforcing", "ratio", "at most"):
-        shown.add_column(name, justify="right", no_wrap=True)
-    for one in costs:
-        figures = (f"{one.disabled.median:,}", f"{one.enforcing.median:,}", f"{one.ratio:.3f}", f"{one.most}")
-        shown.add_row(one.kind, *figures)
-    return shown
 
 
 def read(said: str, wanted: Sequence[Request], where: Path) -> list[Figure]:

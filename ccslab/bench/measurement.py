@@ -33,6 +33,11 @@ class Measured:
     configuration: Configuration
     figures: Mapping[str, Figure]
 
+    def document(self) -> dict[str, Any]:
+        """As it is kept."""
+        figures = {name: figure._asdict() for name, figure in self.figures.items()}
+        return {**asdict(self.configuration), "figures": figures}
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -64,13 +69,7 @@ class Measurement:
             "subject": asdict(self.subject),
             "plan": self.plan,
             "unit": "guest instructions a call",
-            "measured": [
-                {
-                    **asdict(one.configuration),
-                    "figures": {name: figure._asdict() for name, figure in one.figures.items()},
-                }
-                for one in self.measured
-            ],
+            "measured": [one.document() for one in self.measured],
         }
         path.write_text(json.dumps(document, indent=1) + "\n")
         return path

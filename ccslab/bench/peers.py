@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from ccslab import progress
 from ccslab.bench import apparmor, guest, program, table
@@ -40,8 +41,7 @@ class Peer:
     configurations: tuple[Configuration, ...]
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """What one module costs in one configuration."""
 
     title: str
@@ -106,8 +106,8 @@ def run(settings: Settings, *, most: int | None = None) -> Path:
         ):
             rows = [row for found in threads.map(one_peer, wanted) for row in found]
         path = _write(living.folder / FILE, about, rows)
-        picture = draw([(row.title, row.measured) for row in rows], about, living.folder)
-    progress.console.print(table.peers([(row.title, row.measured) for row in rows]))
+        picture = draw(rows, about, living.folder)
+    progress.console.print(table.peers(rows))
     progress.console.print(f"plot: {shown_path(picture)}")
     progress.console.print(f"measured in {time.monotonic() - begun:.0f} s: {shown_path(path)}")
     return living.folder
@@ -118,14 +118,7 @@ def _write(path: Path, about: Subject, rows: Iterable[Row]) -> Path:
         "schema": SCHEMA,
         "subject": asdict(about),
         "unit": "guest instructions a call",
-        "measured": [
-            {
-                "module": row.title,
-                **asdict(row.measured.configuration),
-                "figures": {name: figure._asdict() for name, figure in row.measured.figures.items()},
-            }
-            for row in rows
-        ],
+        "measured": [{"module": row.title, **row.measured.document()} for row in rows],
     }
     path.write_text(json.dumps(document, indent=1) + "\n")
     return path

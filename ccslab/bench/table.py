@@ -21,7 +21,7 @@ PEERS = ("open+close", "stat")
 def by_mode(measurement: Measurement) -> Table:
     """Operations by mode; the cost is that of enforcing over disabled."""
     plain = {one.configuration.mode: one for one in measurement.measured if not one.configuration.count}
-    table = _table("Instructions a call", "operation", [*(mode.replace("-", " ") for mode in plain), "cost"])
+    table = numbers("Instructions a call", "operation", [*(mode.replace("-", " ") for mode in plain), "cost"])
     ratio = {"enforcing", "disabled"} <= set(plain)
     for name in next(iter(plain.values())).figures if plain else ():
         figures = {mode: one.figures[name].median for mode, one in plain.items()}
@@ -32,7 +32,7 @@ def by_mode(measurement: Measurement) -> Table:
 
 def by_rules(measurement: Measurement) -> Table:
     """How the figures grow with the rules that stand before the ones that are needed."""
-    table = _table("Rules before the matching one", "mode, kind", ["rules", *WALKED])
+    table = numbers("Rules before the matching one", "mode, kind", ["rules", *WALKED])
     for one in measurement.measured:
         if one.configuration.count:
             told = one.configuration
@@ -45,7 +45,7 @@ def peers(rows: Sequence[tuple[str, Measured]]) -> Table:
     """Modules, one state a row; each operation's cost, and by how much it is more than the first row's."""
     base = rows[0][1].figures
     heads = [head for name in PEERS for head in (name, "more")]
-    table = _table("Instructions a call, one kernel", "module, state", ["rules", *heads])
+    table = numbers("Instructions a call, one kernel", "module, state", ["rules", *heads])
     for title, one in rows:
         told = one.configuration
         name = title if told.mode == ABSENT else f"{title}, {told.mode}"
@@ -59,7 +59,7 @@ def peers(rows: Sequence[tuple[str, Measured]]) -> Table:
 
 def compared(found: Sequence[Difference], names: tuple[str, str]) -> Table:
     """Differences, one a row."""
-    table = _table("", "configuration", ["operation", *names, "difference"])
+    table = numbers("", "configuration", ["operation", *names, "difference"])
     for one in found:
         table.add_row(
             one.configuration, one.operation, f"{one.before:,}", f"{one.after:,}", f"{one.share:+.1%}"
@@ -67,7 +67,8 @@ def compared(found: Sequence[Difference], names: tuple[str, str]) -> Table:
     return table
 
 
-def _table(title: str, first: str, others: Sequence[str]) -> Table:
+def numbers(title: str, first: str, others: Sequence[str]) -> Table:
+    """A table whose first column names what the others are the figures of."""
     table = plain_table(title)
     table.add_column(first, no_wrap=True)
     for name in others:

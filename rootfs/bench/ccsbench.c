@@ -21,9 +21,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -31,22 +28,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "counter.h"
+
 #define PORT 7000
 #define WARM 16
-#define MAX_CALLS 10000
 #define OPS 16
 
 static int server, opened;
 static struct sockaddr_in address = { .sin_family = AF_INET };
-static uint64_t seen[MAX_CALLS];
-
-static inline uint64_t now(void)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high) : : "memory");
-	return (uint64_t)high << 32 | low;
-}
 
 static int nothing(void)
 {
@@ -161,18 +150,11 @@ static const struct op {
 	{ "connect+accept", connect_accept },
 };
 
-static int by_value(const void *one, const void *other)
-{
-	const uint64_t a = *(const uint64_t *)one, b = *(const uint64_t *)other;
-
-	return (a > b) - (a < b);
-}
-
 static void measure(const struct op *op, int calls, char *line, size_t size)
 {
 	static uint64_t look;
-	uint64_t sum = 0;
-	int count;
+	uint64_t median;
+	int count, used;
 
 	for (count = -WARM; count < calls; count++) {
 		const uint64_t before = now();
@@ -186,13 +168,10 @@ static void measure(const struct op *op, int calls, char *line, size_t size)
 		if (count >= 0)
 			seen[count] = after - before - look;
 	}
-	qsort(seen, calls, sizeof(seen[0]), by_value);
-	for (count = 0; count < calls; count++)
-		sum += seen[count];
+	used = snprintf(line, size, "op %s ", op->name);
+	median = tell(calls, line + used, size - used);
 	if (op == ops)
-		look = seen[calls / 2];
-	snprintf(line, size, "op %s minimum %llu median %llu mean %.1f calls %d", op->name,
-		 (unsigned long long)seen[0], (unsigned long long)seen[calls / 2], (double)sum / calls, calls);
+		look = median;
 }
 
 static int listening(void)

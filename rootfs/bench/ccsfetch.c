@@ -7,9 +7,9 @@
  * Runs beside the server, in a guest of "-icount shift=0" with one CPU, where
  * the time stamp counter counts the instructions of everybody. REQUESTS has a
  * line "SIZE" and that many bytes for each request. Each is sent CALLS times, or
- * less often if it is dear,
- * after some that are not counted, each time on a connection of its own; what
- * happens until the last byte has come is counted. A line is printed for it:
+ * less often if it is dear, after some that are not counted, each time on a
+ * connection of its own. What happens until the last byte has come is counted,
+ * and a line is printed for it:
  *
  *	request NUMBER status STATUS minimum MINIMUM median MEDIAN mean MEAN calls CALLS
  */
@@ -17,31 +17,20 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "counter.h"
+
 #define PORT 80
 #define WARM 6
 #define FIRST_WARM 100 /* each process of the server has had its first request then */
-#define MAX_CALLS 1000
 #define FEWEST 7
 #define ENOUGH 200000000ull /* instructions: what is dear varies less, and is not asked for more often */
 #define LONGEST 65536
 
-static uint64_t seen[MAX_CALLS];
 static char request[LONGEST], answer[LONGEST];
-
-static inline uint64_t now(void)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high) : : "memory");
-	return (uint64_t)high << 32 | low;
-}
 
 static void give_up(const char *what)
 {
@@ -63,6 +52,7 @@ static int fetch(size_t size, uint64_t *ended)
 	ssize_t got, kept = 0;
 	int status = 0;
 
+	answer[0] = '\0'; /* not what was told before */
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)))
 		give_up("connect");
@@ -84,13 +74,6 @@ static int fetch(size_t size, uint64_t *ended)
 	return status;
 }
 
-static int ascending(const void *one, const void *other)
-{
-	const uint64_t a = *(const uint64_t *)one, b = *(const uint64_t *)other;
-
-	return a < b ? -1 : a > b;
-}
-
 int main(int argc, char *argv[])
 {
 	const int calls = argc == 2 ? atoi(argv[1]) : 0;
@@ -105,6 +88,7 @@ int main(int argc, char *argv[])
 	while (scanf("%zu", &size) == 1) {
 		uint64_t sum = 0;
 		int call, status = 0;
+		char told[128];
 
 		if (getchar() != '\n' || size > sizeof(request) || fread(request, 1, size, stdin) != size)
 			give_up("requests");
@@ -118,9 +102,8 @@ int main(int argc, char *argv[])
 			seen[call] = ended - begun;
 			sum += seen[call];
 		}
-		qsort(seen, call, sizeof(seen[0]), ascending);
-		printf("request %u status %d minimum %llu median %llu mean %.1f calls %d\n", number++, status,
-		       (unsigned long long)seen[0], (unsigned long long)seen[call / 2], (double)sum / call, call);
+		tell(call, told, sizeof(told));
+		printf("request %u status %d %s\n", number++, status, told);
 	}
 	return 0;
 }
