@@ -33,6 +33,15 @@ def lab(*words: str, cwd: Path = ROOT, **environment: str) -> subprocess.Complet
     )  # fmt: skip
 
 
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m ccslab --list | true"],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.stderr == ""
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
