@@ -28,6 +28,10 @@ CONFIG_TIMEOUT_S = 1800.0  # seconds of work; minutes on a host whose other proc
 # A first guess for the bar (5.10 has 2003, 7.2 has 2487); the last build's own count replaces it.
 EXPECTED_OBJECTS = 2400
 _OBJECT = re.compile(r"^\s+(?:CC|AS|LD|AR|HOSTCC|HOSTLD|GEN|LEX|YACC|VDSO|OBJCOPY|GZIP)\s+(\S+)")
+IMAGE = "arch/x86/boot/bzImage"
+COMPRESSED = "arch/x86/boot/compressed"
+RECIPE = 2
+"""How a kernel is built: 1 could make a boot image of another kernel."""
 MAKE_ARCH = {"x86_64": "x86_64", "i386": "i386"}
 
 
@@ -59,6 +63,7 @@ class KernelSpec:
             "config": {name: one.value for name, one in kconfig.merge(self.fragments).items()},
             "toolchain": toolchain(),
             "localversion": self.local_version,
+            "recipe": RECIPE,
         }
 
 
@@ -97,6 +102,27 @@ def patch(spec: KernelSpec, tree: Tree, store: Store) -> tuple[Path, list[str]]:
         return work.tree, work.patch()
 
 
+def environment(store: Store, works: Path) -> dict[str, str]:
+    """What would make two builds differ, held fixed; and how compilers' results are kept.
+
+    :param works: the folder that all work trees are in.
+    """
+    return {
+        "KBUILD_BUILD_TIMESTAMP": "1970-01-01 00:00:00 UTC",
+        "KBUILD_BUILD_USER": "ccs-lab",
+        "KBUILD_BUILD_HOST": "ccs-lab",
+        "KBUILD_BUILD_VERSION": "1",
+        "CCACHE_DIR": str(store.root / "ccache"),
+        "CCACHE_MAXSIZE": "5G",
+        # Kernels of one source differ in few files: compiled once, found again from another work folder.
+        "CCACHE_BASEDIR": str(works),
+        "CCACHE_NOHASHDIR": "1",
+        # Not CCACHE_DEPEND: without a run of the preprocessor, ccache does not see an .incbin, and gives for
+        # the kernel in the boot image any other that was as long. What it kept so is not to be found again.
+        "CCACHE_NAMESPACE": "preprocessed",
+    }
+
+
 class _Build:
     """One build in the work folder of its kernel, whose tree and objects stay from build to build.
 
@@ -124,8 +150,9 @@ class _Build:
             self.patch()
             self.configure()
             objects = self.compile()
+            self.check_image()
             for built, name in (
-                ("arch/x86/boot/bzImage", "bzImage"),
+                (IMAGE, "bzImage"),
                 ("vmlinux", "vmlinux"),
                 (".config", "config"),
                 ("System.map", "System.map"),
@@ -187,6 +214,8 @@ class _Build:
 
             try:
                 with self.unfinished():
+                    # May be ccache's of another kernel (see environment), and newer than its source.
+                    (self.objects / COMPRESSED / "piggy.o").unlink(missing_ok=True)
                     self.make("bzImage", timeout_s=BUILD_TIMEOUT_S, on_line=count)
             except LabError as error:
                 raise InfrastructureError(self._compiler_error() or error.what, where=self.log) from error
@@ -215,23 +244,24 @@ class _Build:
         finally:  # of its own accord or at SIGTERM, make itself deletes what is half-written
             mark.unlink()
 
+    def check_image(self) -> None:
+        """The boot image has the kernel that was just linked.
+
+        :raises InfrastructureError: it has another one.
+        """
+        payload = max((self.objects / COMPRESSED).glob("vmlinux.bin.*"), key=lambda it: it.stat().st_mtime_ns)
+        image = self.objects / IMAGE
+        if payload.read_bytes() not in image.read_bytes():
+            raise InfrastructureError(
+                "the boot image has another kernel than the one that was linked",
+                where=image,
+                mend=f"remove {self.objects} and build again",
+            )
+
     def make(
         self, target: str, *, timeout_s: float, env: dict[str, str] | None = None, on_line: Any = None
     ) -> None:
         """make one target out of tree, with what would make two builds differ held fixed."""
-        fixed = {
-            "KBUILD_BUILD_TIMESTAMP": "1970-01-01 00:00:00 UTC",
-            "KBUILD_BUILD_USER": "ccs-lab",
-            "KBUILD_BUILD_HOST": "ccs-lab",
-            "KBUILD_BUILD_VERSION": "1",
-            "CCACHE_DIR": str(self.store.root / "ccache"),
-            "CCACHE_MAXSIZE": "5G",
-            # Kernels of one source differ in few files: compiled once, found again from another work folder.
-            "CCACHE_BASEDIR": str(self.tree.parent.parent),
-            "CCACHE_NOHASHDIR": "1",
-            # Kbuild has the compiler write what a file depends on; so no second run of the preprocessor.
-            "CCACHE_DEPEND": "1",
-        }
         compiler = "ccache gcc" if shutil.which("ccache") else "gcc"
         run(
             [
@@ -239,7 +269,7 @@ class _Build:
                 f"CC={compiler}", f"LOCALVERSION={self.spec.local_version}", f"-j{self.jobs}", target,
             ],
             timeout_s=timeout_s,
-            env={**fixed, **(env or {})},
+            env={**environment(self.store, self.tree.parent.parent), **(env or {})},
             log=self.log,
             on_line=on_line,
         )  # fmt: skip

@@ -126,6 +126,41 @@ def test_one_patch_edited_compiles_one_file(lab: Lab) -> None:
     assert "two" in (second / "bzImage").read_text()
 
 
+def test_the_image_of_another_kernel_is_none(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    stale = lab.folder / "stale"
+    stale.write_text("of another kernel")
+    monkeypatch.setenv("STALE", str(stale))
+    with pytest.raises(
+        InfrastructureError, match="has another kernel than the one that was linked"
+    ) as caught:
+        lab.build()
+    assert caught.value.mend.startswith("remove ")
+    monkeypatch.delenv("STALE")
+    assert "init/main.c" in (lab.build() / "bzImage").read_text()
+
+
+def test_what_was_compressed_before_is_not_believed(lab: Lab) -> None:
+    lab.patch(file="one")
+    lab.build()
+    (old,) = lab.store.root.rglob("piggy.o")
+    later = time.time() + 3600
+    lab.patch(file="two")
+    os.utime(old, (later, later))
+    assert "two" in (lab.build() / "bzImage").read_text()
+
+
+def test_the_compiler_cache_sees_what_is_included(tmp_path: Path, store: Store) -> None:
+    """As in piggy.S: the same source, but for a payload that is as long as the one before."""
+    source, payload = tmp_path / "piggy.S", tmp_path / "payload"
+    source.write_text(f'.section .data\n.incbin "{payload}"\n')
+    call = ["ccache", "gcc", f"-Wp,-MMD,{tmp_path}/depends", "-c", source, "-o", tmp_path / "piggy.o"]
+    for text in ("one kernel", "other kern"):
+        payload.write_text(text)
+        env = {**os.environ, **building.environment(store, tmp_path)}
+        subprocess.run(call, check=True, env=env, cwd=tmp_path, timeout=60)
+        assert text.encode() in (tmp_path / "piggy.o").read_bytes()
+
+
 def test_the_stock_kernel_and_the_patched_one_share_their_objects(lab: Lab) -> None:
     stock = lab.build()
     lab.patch(file="one")
