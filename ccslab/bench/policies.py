@@ -36,7 +36,7 @@ NUMBERED = ("create", "mkdir", "mkfifo", "mksock", "ioctl", "chmod", "chown", "c
 TWO = ("link", "rename")
 NUMBERS = ("0640", "0600", "0755", "7", "0x5401", "0-7", "0600-0640", "@NUMBERS")
 WILD = ("\\*", "\\@", "\\?", "\\$", "\\+", "\\X", "\\x", "\\A", "\\a")
-TRANSITIONS = ("keep", "child", "initialize", "/t/other")
+TRANSITIONS = ("", "", "keep", "child", "initialize", "/t/other")
 CONDITIONS = (
     "task.uid=0",
     "task.uid!=0",
@@ -56,6 +56,13 @@ CONDITIONS = (
     "grant_log=yes",
 )
 FILES = tuple(f"{folder}{name}" for folder in FOLDERS for name in NAMES[:9])
+GROUPS = 4
+"""How many ``path_group`` a policy has."""
+ACL_GROUPS = 256
+"""How many there are: TOMOYO_MAX_ACL_GROUPS."""
+LEARNING = 1
+ANY = ("\\*", "\\@", "\\*\\*", "\\*\\-.\\*")
+"""Patterns of nearly any name."""
 MAKING = ("create", "mkdir", "mkfifo", "mksock", "mkchar", "symlink", "bind")
 # What a pattern could stand for; what follows a subtraction is not for a name.
 STANDS_FOR = {"*": "ab", "@": "x", "?": "f", "$": "12", "+": "0", "X": "DEAD", "x": "b", "A": "abc", "a": "g"}
@@ -96,7 +103,7 @@ def trials(count: int, seed: int, *, rules: int = 30, requests: int = 40) -> Ite
 
 def trial(number: int, seed: int, *, rules: int = 30, requests: int = 40) -> Trial:
     """One trial by its number."""
-    maker = _Maker(random.Random(f"{seed}/{number}"))  # noqa: S311
+    maker = _Maker(random.Random(f"{seed}/{number}"), number)  # noqa: S311
     most = rules * 10 if number % 20 == 19 else rules
     exceptions, rules_made = maker.exceptions(), maker.domain(most)
     asked = tuple(maker.request(rules_made, exceptions) for _ in range(requests))
@@ -113,30 +120,41 @@ def trial(number: int, seed: int, *, rules: int = 30, requests: int = 40) -> Tri
 
 
 class _Maker:
-    def __init__(self, source: random.Random) -> None:
+    def __init__(self, source: random.Random, number: int) -> None:
         self.random = source
+        # Of this trial alone: what the one before deleted may not be collected yet, and would come back.
+        self.groups = [f"G{number}_{group}" for group in range(GROUPS)]
+        first = number * 2 % (ACL_GROUPS - 2) + 1
+        self.shared = (first, first + 1)
 
     def exceptions(self) -> list[str]:
         """Groups of patterns and numbers, and rules that domains with ``use_group`` share."""
-        lines = [f"path_group G{group} {self.pathname()}" for group in range(3) for _ in range(self.few())]
+        lines = [f"path_group {group} {member}" for group in self.groups for member in self.members()]
+        gone = [line for line in lines if self.random.random() < 0.15]
+        lines += [f"delete {line}" for line in gone]
+        lines += [line for line in gone if self.random.random() < 0.3]
         lines += [f"number_group NUMBERS {number}" for number in ("7", "0600-0640", "0x5401")[: self.few()]]
-        lines += [f"acl_group {group} {self.rule()}" for group in (1, 2) for _ in range(self.few())]
+        lines += [f"acl_group {group} {self.rule()}" for group in self.shared for _ in range(self.few())]
         return lines
 
     def domain(self, most: int) -> list[str]:
-        lines = [f"use_profile {self.random.choice((1, 2, 3, 3, 3))}"]
-        lines += [f"use_group {group}" for group in (0, 1, 2) if self.random.random() < 0.5]
+        profile = self.random.choice((1, 2, 3, 3, 3))
+        lines = [f"use_profile {profile}"]
+        lines += [f"use_group {group}" for group in (0, *self.shared) if self.random.random() < 0.5]
         rules = [self.rule() for _ in range(self.random.randint(0, most))]
-        # Some go again, and of those some come back: what is deleted stays in the list.
+        # Some go again, and of those some come back: what is deleted stays in the list until it is collected.
+        # Where it is if it is learned again would be a matter of time: in learning mode all come back.
         gone = [rule for rule in rules if self.random.random() < 0.1]
-        back = [rule for rule in gone if self.random.random() < 0.3]
+        back = [rule for rule in gone if profile == LEARNING or self.random.random() < 0.3]
         return [*lines, *rules, *(f"delete {rule}" for rule in gone), *back]
 
     def rule(self) -> str:
         kind = self.random.random()
-        if kind < 0.05:
-            told = f"file execute {self.operand()} {self.random.choice(TRANSITIONS)}"
-        elif kind < 0.1:
+        if kind < 0.1:
+            # A group's member names the domain.
+            who = f"@{self.random.choice(self.groups)}" if self.random.random() < 0.5 else self.operand()
+            told = f"file execute {who} {self.random.choice(TRANSITIONS)}".rstrip()
+        elif kind < 0.15:
             return f"network unix stream bind {self.operand()}"
         elif kind < 0.65:
             operations = self.random.sample(ONE, self.random.randint(1, 3))
@@ -153,7 +171,7 @@ class _Maker:
         return told
 
     def operand(self) -> str:
-        return f"@G{self.random.randrange(3)}" if self.random.random() < 0.15 else self.pathname()
+        return f"@{self.random.choice(self.groups)}" if self.random.random() < 0.2 else self.pathname()
 
     def pathname(self) -> str:
         """A pathname or a pattern, of a file or of a directory."""
@@ -230,6 +248,17 @@ class _Maker:
         """As a program says it: octal spelling is policy's."""
         name = self.random.choice(NAMES)
         return "\N{LATIN SMALL LETTER A WITH DIAERESIS}" if name.startswith("\\") else name
+
+    def members(self) -> list[str]:
+        """Few, as a rule; before or behind some of them a pattern that they match too."""
+        count = self.few() if self.random.random() < 0.8 else self.random.randint(8, 20)
+        made = [self.pathname() for _ in range(count)]
+        for _ in range(self.random.randint(0, count)):
+            folder, _, name = self.random.choice(made).rpartition("/")
+            if name:
+                wider = f"{folder}/{self.random.choice(ANY)}"
+                made.insert(self.random.randint(0, len(made)), wider)
+        return list(dict.fromkeys(made))
 
     def few(self) -> int:
         return self.random.randint(1, 3)

@@ -25,14 +25,23 @@
 
 #define DOMAIN "<kernel> /bin/ccsask"
 #define TREE "/t"
-#define MOST 4096
 
-static char *exceptions[MOST];
-static int kept, show;
+static int show;
 static int from_child[2];
-static FILE *requests, *policy;
-static char *policy_text;
-static size_t policy_size;
+static FILE *requests;
+
+/*
+ * Policy is written at once, so that the garbage collector does not come
+ * between: what is deleted and added again is where it was, or else behind the
+ * others.
+ */
+struct text {
+	FILE *to;
+	char *from;
+	size_t size;
+};
+
+static struct text domain, exceptions, leftovers;
 
 /* FNV-1a */
 static uint64_t hashed(uint64_t hash, const char *text)
@@ -79,6 +88,20 @@ static void write_line(const char *name, const char *prefix, const char *line)
 	put(fd, prefix, strlen(prefix));
 	put(fd, line, strlen(line));
 	close(fd);
+}
+
+static void begin_text(struct text *it)
+{
+	it->to = open_memstream(&it->from, &it->size);
+	if (!it->to)
+		give_up("open_memstream");
+}
+
+static void write_text(const char *name, struct text *it)
+{
+	fclose(it->to);
+	write_line(name, "", it->from);
+	free(it->from);
 }
 
 /* A record without what differs between two runs: when, and which process and inodes. */
@@ -151,9 +174,11 @@ static void begin(void)
 	make(TREE, 1);
 	delete_domains();
 	requests = tmpfile();
-	policy = open_memstream(&policy_text, &policy_size);
-	if (!requests || !policy)
+	if (!requests)
 		give_up("tmpfile");
+	begin_text(&domain);
+	begin_text(&exceptions);
+	begin_text(&leftovers);
 }
 
 static void ask(const char *name)
@@ -164,13 +189,8 @@ static void ask(const char *name)
 	uint64_t recorded;
 	pid_t pid;
 
-	/*
-	 * In one write, so that the garbage collector does not come between: a rule
-	 * that is deleted and added again is where it was, or else behind the others.
-	 */
-	fclose(policy);
-	write_line("domain_policy", "", policy_text);
-	free(policy_text);
+	write_text("exception_policy", &exceptions);
+	write_text("domain_policy", &domain);
 	records(); /* of whoever came before */
 	fflush(requests);
 	rewind(requests);
@@ -197,10 +217,7 @@ static void ask(const char *name)
 		WIFEXITED(status) ? WEXITSTATUS(status) : 128, letters, (unsigned long long)recorded,
 		(unsigned long long)rules());
 	fclose(requests);
-	while (kept) {
-		write_line("exception_policy", "delete ", exceptions[--kept]);
-		free(exceptions[kept]);
-	}
+	write_text("exception_policy", &leftovers);
 }
 
 int main(void)
@@ -230,16 +247,15 @@ int main(void)
 			begin();
 			break;
 		case 'e':
-			if (kept == MOST)
-				give_up("too many exceptions");
-			exceptions[kept++] = strdup(rest);
-			write_line("exception_policy", "", rest);
+			fputs(rest, exceptions.to);
+			if (strncmp(rest, "delete ", 7))
+				fprintf(leftovers.to, "delete %s", rest);
 			break;
 		case 'd':
-			fputs(rest, policy);
+			fputs(rest, domain.to);
 			break;
 		case 'n':
-			fputs(DOMAIN "\n", policy);
+			fputs(DOMAIN "\n", domain.to);
 			break;
 		case 'f':
 		case 'm':
