@@ -23,6 +23,7 @@ from ccslab.vm.accel import qemu_version
 from ccslab.vm.qemu import PROGRAMS
 
 FOLDER = "bench"
+COMPARED = "bench-compared"
 BASELINES = Path("ci/baselines")
 TOLERANCE = 0.03
 """By how much a figure may differ from its baseline, as a share."""
@@ -89,6 +90,11 @@ def compare(settings: Settings, before: str, after: str) -> None:
         progress.console.print(table.compared(told, (before, after)))
     same = len(found) - len(told)
     progress.console.print(f"{same} of {len(found)} figures are the same to {comparison.NOISE:.1%}")
+    folder = settings.runs / COMPARED
+    folder.mkdir(parents=True, exist_ok=True)
+    picture = folder / f"{Path(before).name}-{Path(after).name}.svg"
+    if plot.compare((one, other), picture):
+        progress.console.print(f"plot: {shown_path(picture)}")
 
 
 def _judge(expected: Measurement, found: Measurement) -> int:

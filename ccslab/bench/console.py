@@ -38,7 +38,7 @@ def read(wanted: Configuration, text: str, where: Path) -> Measured:
             raise InfrastructureError(f"{wanted.name}: the kernel has TOMOYO's interface", where=where)
     else:
         learned = 1 if wanted.mode == "learning" else 0  # what no rule allowed
-        for line in (f"use_profile {PROFILES[wanted.mode]}", f"rules {wanted.count + KEPT + learned}"):
+        for line in (f"use_profile {PROFILES[wanted.mode]}", f"rules {len(wanted.before) + KEPT + learned}"):
             if line not in mine:
                 raise InfrastructureError(f"{wanted.name}: the kernel does not say {line!r}", where=where)
     expected = f"denied {DENIES.get(wanted.mode, 'no')}"

@@ -68,6 +68,7 @@ class Configuration:
     kind: str = ""
     """Of the rules before the needed ones; "" if there are none."""
     count: int = 0
+    """How many there are, or how many members has the group of the only one."""
 
     @property
     def name(self) -> str:
@@ -79,21 +80,32 @@ class Configuration:
         """The domain policy, as it is written to the kernel; "" in modes that are not TOMOYO's."""
         if self.mode not in PROFILES:
             return ""
-        rules = [*_numbered(self.kind, "rule", self.count), *NEEDED]
-        return "\n".join([DOMAIN, f"use_profile {PROFILES[self.mode]}", "use_group 0", *rules]) + "\n"
+        lines = [DOMAIN, f"use_profile {PROFILES[self.mode]}", "use_group 0", *self.before, *NEEDED]
+        return "\n".join(lines) + "\n"
+
+    @property
+    def before(self) -> list[str]:
+        """TOMOYO's rules before the needed ones: one if they are ``count`` members of one group."""
+        return self._numbered("rule")
 
     @property
     def exceptions(self) -> str:
         """The groups that its rules name."""
         if self.mode not in PROFILES:
             return ""
-        return "".join(f"{line}\n" for line in _numbered(self.kind, "group", self.count))
+        return "".join(f"{line}\n" for line in self._numbered("group"))
 
     @property
     def confinement(self) -> str:
         """AppArmor's profile of the benchmark, with rules for other files as TOMOYO's domain has them."""
-        rules = _numbered(self.kind, "apparmor", self.count)
-        return CONFINEMENT.replace("@RULES", "\n  ".join(rules))
+        return CONFINEMENT.replace("@RULES", "\n  ".join(self._numbered("apparmor")))
+
+    def _numbered(self, part: str) -> list[str]:
+        template = _read()["kinds"][self.kind].get(part, "") if self.count else ""
+        lines = [
+            template.replace("%s", self.name).replace("%05d", f"{number:05}") for number in range(self.count)
+        ]
+        return list(dict.fromkeys(lines)) if template else []
 
 
 @dataclass(frozen=True)
@@ -126,8 +138,3 @@ def find(name: str) -> Plan:
 @cache
 def _read() -> dict[str, dict]:  # type: ignore[type-arg]
     return tomllib.loads(PLANS.read_text())
-
-
-def _numbered(kind: str, part: str, count: int) -> list[str]:
-    template = _read()["kinds"][kind].get(part, "") if count else ""
-    return [template.replace("%05d", f"{number:05}") for number in range(count)] if template else []

@@ -70,12 +70,7 @@ def _modes(found: Measurement) -> Picture | None:
 
 def _rules(found: Measurement, operations: Sequence[str] = ("open+close", "stat")) -> Picture | None:
     """Two operations when enforcing, by the rules before the matching one; both axes logarithmic."""
-    kinds: dict[str, dict[int, dict[str, int]]] = {}
-    for one in found.measured:
-        told = one.configuration
-        if told.mode == "enforcing" and told.count:
-            costs = {name: one.figures[name].median for name in operations}
-            kinds.setdefault(told.kind, {})[told.count] = costs
+    kinds = _kinds(found, operations)
     floor = next((one.figures for one in found.measured if one.configuration.name == "enforcing"), None)
     if floor is None or not kinds:
         return None
@@ -101,6 +96,39 @@ def _rules(found: Measurement, operations: Sequence[str] = ("open+close", "stat"
     axes.set_ylabel("instructions a call, enforcing")
     axes.legend(frameon=False, fontsize=8, loc="upper left")
     return picture
+
+
+def _kinds(found: Measurement, operations: Sequence[str]) -> dict[str, dict[int, dict[str, int]]]:
+    """What operations cost when enforcing, by the kind and the number of rules."""
+    kinds: dict[str, dict[int, dict[str, int]]] = {}
+    for one in found.measured:
+        told = one.configuration
+        if told.mode == "enforcing" and told.count:
+            costs = {name: one.figures[name].median for name in operations}
+            kinds.setdefault(told.kind, {})[told.count] = costs
+    return kinds
+
+
+def compare(pair: Sequence[Measurement], path: Path, operation: str = "open+close") -> bool:
+    """One operation of two measurements, by the rules before the matching one; False if none has any."""
+    found = [_kinds(one, (operation,)) for one in pair]
+    shared = [kind for kind in found[0] if kind in found[1]]
+    if not shared:
+        return False
+    with _style():
+        picture, axes = _canvas(f"Rules before the matching one ({pair[0].subject.arch})")
+        for one, kinds, line in zip(pair, found, ("--", "-"), strict=True):
+            for number, kind in enumerate(shared):
+                counts = sorted(kinds[kind])
+                axes.loglog(
+                    counts, [kinds[kind][count][operation] for count in counts], line,
+                    marker=MARKS[number], color=COLOURS[number], label=f"{one.subject.release}: {kind}",
+                )  # fmt: skip
+        axes.set_xlabel("rules before the matching one, or members of its group")
+        axes.set_ylabel(f"instructions of {operation}, enforcing")
+        picture.legend(frameon=False, ncols=2, fontsize=8, loc="outside lower center")
+        picture.savefig(path, metadata={"Date": None})
+    return True
 
 
 def peers(rows: Sequence[tuple[str, Measured]], about: Subject, folder: Path) -> Path:

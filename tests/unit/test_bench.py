@@ -53,6 +53,13 @@ def test_rules_of_groups_have_their_groups() -> None:
     assert Configuration("learning", "exact", 2).exceptions == ""
 
 
+def test_members_have_one_rule() -> None:
+    one = Configuration("learning", "member", 2)
+    group = "learning-member-2"
+    assert one.before == [f"file read @{group}"]
+    assert one.exceptions == f"path_group {group} /bench/rules/00000\npath_group {group} /bench/rules/00001\n"
+
+
 @pytest.mark.parametrize("name", ["tiny", "short", "long"])
 def test_a_plan_measures_every_configuration_once(name: str) -> None:
     found = plan.find(name).configurations
@@ -186,6 +193,20 @@ def test_plots_show_what_was_measured_and_are_the_same_each_time(tmp_path: Path)
         assert told in first[1]
     assert b"stat, wildcard" not in first[1]
     assert [path.read_bytes() for path in plot.draw(found, tmp_path)] == first
+
+
+def test_two_measurements_are_drawn_in_one_picture(tmp_path: Path) -> None:
+    full = Configuration("enforcing", "wildcard", 100)
+    one, other = (
+        a_measurement(*(measured(it, **{"open+close": cost}) for it in (WALK, full)), release=name)
+        for name, cost in (("stock", 90), ("ours", 10))
+    )
+    path = tmp_path / "both.svg"
+    assert plot.compare((one, other), path)
+    for told in (b"stock: exact", b"ours: exact", b"stock: wildcard", b"ours: wildcard", b"open+close"):
+        assert told in path.read_bytes()
+    assert not plot.compare((one, a_measurement(measured(ENFORCING, stat=1))), tmp_path / "none.svg")
+    assert not (tmp_path / "none.svg").exists()
 
 
 def test_what_was_not_measured_is_not_drawn(tmp_path: Path) -> None:
