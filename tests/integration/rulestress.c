@@ -6,10 +6,12 @@
  *
  * Run as /bin/rulestress by a manager of policy, with the same program in
  * /bin/rulestress-asker, an initialize_domain line for that, and a profile 3
- * that enforces file::open. Askers, in a domain of their own, open two files again and again: /r/always, which some rule always allows, and
- * /r/never. Meanwhile rules of all kinds are added to their domain and to an
- * acl_group of it, and removed, fewer than RULES at once; the rule for /r/always is now
- * the first, now the last, now a pattern, now a group's.
+ * that enforces file::open. Askers, in a domain of their own, open two files
+ * again and again: /r/always, which some rule always allows, and /r/never.
+ * Meanwhile rules of all kinds are added to their domain and to an acl_group of
+ * it, and removed, fewer than RULES at once; members of path_groups come and go;
+ * the rule for /r/always is now the first, now the last, now a pattern, now a
+ * group's.
  *
  * Prints "cycles N rules N asked N wrong N memory BEFORE AFTER": how often it
  * was asked and answered wrongly, and the bytes of policy before all and after
@@ -32,6 +34,8 @@
 #define ASKER "/bin/rulestress-asker"
 #define DOMAIN "<kernel> " ASKER "\n"
 #define COLLECTED_S 120
+#define MOVES 20
+#define SLOW 200
 
 static volatile struct {
 	long asked, wrong;
@@ -122,6 +126,7 @@ static const char *const ways[] = {
 	"/r/alway\\?",
 	"@RULESTRESS",
 	"/r/\\@ays",
+	"@MOVING",
 };
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
 
@@ -132,6 +137,40 @@ static void way(unsigned int number, int removed)
 	snprintf(text, sizeof(text), "select " DOMAIN "%sfile read %s task.pid!=%u\n", removed ? "delete " : "",
 		 ways[number % WAYS], number + 100000);
 	put("domain_policy", text);
+}
+
+/*
+ * What takes time, so that something changes meanwhile: members to be looked at
+ * between MOVING's two, and rules between TRAP's member and the one that would
+ * grant by it.
+ */
+static void slow(int removed)
+{
+	const char *verb = removed ? "delete " : "";
+	char text[SLOW * 64], *pos = text;
+	unsigned int i;
+
+	for (i = 0; i < SLOW; i++)
+		pos += sprintf(pos, "%spath_group SLOW /r/%u\\*ways\n", verb, i);
+	put("exception_policy", text);
+	pos = text + sprintf(text, "select " DOMAIN "%sfile read @SLOW\n", verb);
+	for (i = 0; i < SLOW; i++)
+		pos += sprintf(pos, "%sfile read @TRAP task.pid=%u\n", verb, 100000000 + i);
+	put("domain_policy", text);
+}
+
+/*
+ * One member of MOVING after the other matches /r/always. TRAP has /r/never
+ * while no rule grants by it.
+ */
+static void move(void)
+{
+	put("exception_policy", "path_group MOVING /r/\\*ways\ndelete path_group MOVING /r/always\n");
+	put("exception_policy", "delete path_group TRAP /r/never\n");
+	put("domain_policy", "select " DOMAIN "file read @TRAP\n");
+	put("exception_policy", "path_group MOVING /r/always\ndelete path_group MOVING /r/\\*ways\n");
+	put("domain_policy", "select " DOMAIN "delete file read @TRAP\n");
+	put("exception_policy", "path_group TRAP /r/never\n");
 }
 
 int main(int argc, char **argv)
@@ -161,12 +200,14 @@ int main(int argc, char **argv)
 	mkdir("/r", 0755);
 	close(open("/r/always", O_CREAT | O_RDONLY, 0644));
 	close(open("/r/never", O_CREAT | O_RDONLY, 0644));
-	put("exception_policy", "path_group RULESTRESS /r/other\npath_group RULESTRESS /r/always\n");
+	put("exception_policy", "path_group RULESTRESS /r/other\npath_group RULESTRESS /r/always\n"
+	    "path_group MOVING /r/always\npath_group TRAP /r/never\n");
 	put("domain_policy", DOMAIN "use_profile 3\nuse_group 1\n");
 	way(0, 0);
 	/* Names that stay known are no leak; the first cycle makes them known. */
 	srand(1);
 	before = policy_bytes();
+	slow(0);
 	for (i = 0; i < askers; i++) {
 		pids[i] = fork();
 		if (!pids[i]) {
@@ -184,6 +225,8 @@ int main(int argc, char **argv)
 		way(cycle, 0);
 		way(cycle - 1, 1);
 		change(text, count, cycle, 0);
+		for (i = 0; i < MOVES; i++)
+			move();
 		change(text, count, cycle, 1);
 		rules += count + count / 4;
 		if (waitpid(-1, NULL, WNOHANG))
@@ -191,6 +234,7 @@ int main(int argc, char **argv)
 	}
 	way(0, 0);
 	way(cycles, 1);
+	slow(1);
 	for (i = 0; i < askers; i++) {
 		kill(pids[i], SIGKILL);
 		waitpid(pids[i], NULL, 0);
