@@ -17,6 +17,9 @@ LINTERS: Sequence[Sequence[str]] = (
     ("mypy",),
 )
 
+# Those with a guest, one after the other, beside all others.
+SIDE_BY_SIDE = ("-n", "2", "--dist", "loadgroup")
+
 SHELL_SCRIPTS = (
     "inv",
     ".ci/run",
@@ -53,6 +56,7 @@ def check(settings: Settings, *, only: str = "", quick: bool = False) -> int:
         "pytest",
         *([only] if only else []),
         *(["-m", marked] if marked else []),
+        *(SIDE_BY_SIDE if not only and not quick else []),
     ]
     if not only and not quick:
         for path in sorted((settings.root / "tests").rglob("test_*.py")):

@@ -34,6 +34,13 @@ while :; do setsid cttyhack sh; done
 """
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One worker for all tests that are here: they share kernels, images and guests."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("guests"))
+
+
 @pytest.fixture(scope="session")
 def kernel() -> Path:
     """The bzImage of the patched kernel; built if its inputs changed."""
