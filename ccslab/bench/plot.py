@@ -126,7 +126,7 @@ def compare(pair: Sequence[Measurement], path: Path, operation: str = "open+clos
                 )  # fmt: skip
         axes.set_xlabel("rules before the matching one, or members of its group")
         axes.set_ylabel(f"instructions of {operation}, enforcing")
-        picture.legend(frameon=False, ncols=2, fontsize=8, loc="outside lower center")
+        picture.legend(frameon=False, ncols=2, fontsize=8, handlelength=4, loc="outside lower center")
         picture.savefig(path, metadata={"Date": None})
     return True
 
