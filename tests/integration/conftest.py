@@ -34,6 +34,7 @@ while :; do setsid cttyhack sh; done
 """
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One worker for all tests that are here: they share kernels, images and guests."""
     for item in items:
