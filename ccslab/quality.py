@@ -17,8 +17,8 @@ LINTERS: Sequence[Sequence[str]] = (
     ("mypy",),
 )
 
-# Those with a guest, one after the other, beside all others.
-SIDE_BY_SIDE = ("-n", "2", "--dist", "loadgroup")
+# Those with a guest, one after the other, beside all others (tests/integration/conftest.py).
+SIDE_BY_SIDE = ("-n", "2", "--dist", "loadscope")
 
 SHELL_SCRIPTS = (
     "inv",

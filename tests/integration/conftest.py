@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 from series import typed_into
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from ccslab.kernel import command
 from ccslab.labs import setup
@@ -34,12 +36,19 @@ while :; do setsid cttyhack sh; done
 """
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One worker for all tests that are here: they share kernels, images and guests."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("guests"))
+class OneWithGuests(LoadScopeScheduling):
+    """One worker for the tests that are here, as they share kernels and guests; the other for the rest.
+
+    Not ``--dist loadgroup``: xdist 3.8 does not group with pytest 9.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "guests" if nodeid.startswith("tests/integration/") else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneWithGuests:
+    """Ask who runs which test; called only with ``-n``."""
+    return OneWithGuests(config, log)
 
 
 @pytest.fixture(scope="session")
