@@ -225,6 +225,14 @@ def policy_diff(c, a, b):
     return say(command.diff(a, b))
 
 
+@lab_task(positional=["path"], help={"path": "audit log, or a run's folder"})
+def policy_explain(c, path):
+    """An audit log in plain sentences, with the lines that would allow it."""
+    from ccslab.policy import command
+
+    return say(command.explain_log(path))
+
+
 @lab_task(positional=["path"], help={"path": "old policy (1.x syntax)", "out": "folder for the result"})
 def policy_convert(c, path, out=""):
     """Turn a policy of the old syntax into today's."""
@@ -360,6 +368,11 @@ for name, tasks in {
         peers=bench_peers,
         lab=bench_lab,
     ),
-    "policy": namespace(check=policy_check, diff=policy_diff, convert=policy_convert),
+    "policy": namespace(
+        check=policy_check,
+        diff=policy_diff,
+        explain=policy_explain,
+        convert=policy_convert,
+    ),
 }.items():
     ns.add_collection(tasks, name)

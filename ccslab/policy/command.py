@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What ``policy.check``, ``policy.diff`` and ``policy.convert`` do: text to print and an exit status."""
+"""What the ``policy.*`` tasks do: text to print and an exit status."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ccslab.errors import EXIT_PASSED, EXIT_VERDICT, UserError
+from ccslab.policy.audit import scan_records
 from ccslab.policy.check import ERROR, Problem, check_file, check_folder
 from ccslab.policy.convert import convert
 from ccslab.policy.diff import Diff, diff_domains, diff_exceptions, diff_managers, diff_profiles
 from ccslab.policy.domain import parse_domain_policy
 from ccslab.policy.exception import parse_exception_policy
+from ccslab.policy.explain import explain
 from ccslab.policy.kind import NAMES, kind_of
 from ccslab.policy.manager import parse_manager
 from ccslab.policy.profile import parse_profile
@@ -101,6 +103,24 @@ def diff(a: str | Path, b: str | Path) -> Outcome:
         if found:
             out += [f"--- {one}", f"+++ {other}", *found.lines()]
     return Outcome("\n".join(out), EXIT_VERDICT if out else EXIT_PASSED)
+
+
+AUDIT_LOG = "audit.log"
+
+
+def explain_log(path: str | Path) -> Outcome:
+    """Say what an audit log, or the one in a run's folder, tells, as a person would.
+
+    :raises UserError: there is no log, no record in it, or a request is not of the language.
+    """
+    log = Path(path) / AUDIT_LOG if Path(path).is_dir() else Path(path)
+    found = list(scan_records(read_text(log)))
+    records = [record for _, record, _ in found if record]
+    if not records:
+        raise UserError("no audit record in it", where=log, mend="give a log of TOMOYO, or a run's folder")
+    told = [one.format() for one in explain(records)]
+    faults = [f"{log}, offset {offset}: left out, {fault}" for offset, record, fault in found if not record]
+    return Outcome("\n".join([*told, *faults]), EXIT_PASSED)
 
 
 def convert_file(path: str | Path, out: str | Path | None = None) -> Outcome:
