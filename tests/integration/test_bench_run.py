@@ -18,7 +18,7 @@ from ccslab.bench.measurement import Measurement
 from ccslab.evidence import run as runs
 from ccslab.settings import ROOT
 
-pytestmark = pytest.mark.guest
+pytestmark = [pytest.mark.guest, pytest.mark.usefixtures("kernels_built")]
 BENCH_TIMEOUT_S = 600
 FOLDER = ROOT / "runs/bench"
 

@@ -12,7 +12,7 @@ from planted import patchset
 
 from ccslab.settings import ROOT
 
-pytestmark = pytest.mark.guest
+pytestmark = [pytest.mark.guest, pytest.mark.usefixtures("kernels_built")]
 TIMEOUT_S = 900
 EQUAL = ("bench.equal", "stock-6.12", "6.12", "--policies", "100")
 

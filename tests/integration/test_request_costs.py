@@ -14,7 +14,7 @@ from ccslab.evidence import run as runs
 from ccslab.labs import definition
 from ccslab.settings import ROOT
 
-pytestmark = [pytest.mark.guest, pytest.mark.slow]
+pytestmark = [pytest.mark.guest, pytest.mark.slow, pytest.mark.usefixtures("kernels_built", "server_image")]
 
 TIMEOUT_S = 900.0
 
