@@ -10,7 +10,8 @@ import pytest
 from launcher import inv, passed
 from planted import patchset
 
-from ccslab.settings import ROOT
+from ccslab.kernel import command
+from ccslab.settings import ROOT, Settings
 
 pytestmark = [pytest.mark.guest, pytest.mark.usefixtures("kernels_built")]
 TIMEOUT_S = 900
@@ -27,8 +28,9 @@ def test_our_series_answers_to_file_requests_as_the_stock_kernel_does() -> None:
 
 @pytest.mark.nightly
 def test_a_kernel_that_forgets_conditions_answers_otherwise(tmp_path: Path) -> None:
-    wrong = patchset("wrong", tmp_path / "wrong")
-    done = inv(*EQUAL, "--patchset", str(wrong), timeout_s=TIMEOUT_S)
+    wrong = str(patchset("wrong", tmp_path / "wrong"))
+    command.build(Settings(kernel="6.12", patchset=wrong))
+    done = inv(*EQUAL, "--patchset", wrong, timeout_s=TIMEOUT_S)
     assert done.returncode == 1, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     told = re.match(r"(\d+) of 100 policies differ; the first is in (.*)", done.stdout.splitlines()[-1])
     assert told, done.stdout
