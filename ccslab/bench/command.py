@@ -92,7 +92,7 @@ def compare(settings: Settings, before: str, after: str) -> None:
     progress.console.print(f"{same} of {len(found)} figures are the same to {comparison.NOISE:.1%}")
     folder = settings.runs / COMPARED
     folder.mkdir(parents=True, exist_ok=True)
-    picture = folder / f"{Path(before).name}-{Path(after).name}.svg"
+    picture = folder / f"{one.subject.kernel}-{other.subject.kernel}-{one.subject.arch}.svg"
     if plot.compare((one, other), picture):
         progress.console.print(f"plot: {shown_path(picture)}")
 

@@ -249,9 +249,11 @@ class _Build:
 
         :raises InfrastructureError: it has another one.
         """
-        payload = max((self.objects / COMPRESSED).glob("vmlinux.bin.*"), key=lambda it: it.stat().st_mtime_ns)
         image = self.objects / IMAGE
-        if payload.read_bytes() not in image.read_bytes():
+        packed = sorted(
+            (self.objects / COMPRESSED).glob("vmlinux.bin.*"), key=lambda path: path.stat().st_mtime_ns
+        )
+        if not packed or packed[-1].read_bytes() not in image.read_bytes():
             raise InfrastructureError(
                 "the boot image has another kernel than the one that was linked",
                 where=image,

@@ -20,6 +20,7 @@ from ccslab.labs.inspection import inspect
 from ccslab.labs.results import WANTED, AttackResult, Check, Phase, PhaseResult, Results
 from ccslab.labs.splats import Witness
 from ccslab.labs.step import HttpStep, Step
+from ccslab.policy import audit
 from ccslab.policy.audit import Record
 from ccslab.policy.domain import DomainPolicy
 from ccslab.policy.exception import ExceptionPolicy
@@ -213,7 +214,7 @@ class Engine:
         self.check(result, "added live, it works", granted == wanted, f"{granted}, expected {wanted}")
         self.same_pids(result)
         self.witness.examine(result.name)
-        (self.folder / "audit.log").write_text(self.guest.root("cat /var/log/tomoyo/reject_*.log")[1])
+        (self.folder / audit.FILE).write_text(self.guest.root("cat /var/log/tomoyo/reject_*.log")[1])
 
     # What phases are made of
 

@@ -13,6 +13,9 @@ from ccslab.errors import UserError
 from ccslab.policy import pathname
 from ccslab.policy.acl import Acl, parse_acl
 
+FILE = "audit.log"
+"""A run's, in its folder."""
+
 _HEADER = re.compile(
     r"#(?P<time>\d{4}/\d\d/\d\d \d\d:\d\d:\d\d)# profile=(?P<profile>\d+) mode=(?P<mode>[a-z]+) "
     r"granted=(?P<granted>yes|no) \(global-pid=(?P<pid>\d+)\) task=\{ (?P<task>[^}]*)\}(?P<rest>.*)"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ccslab.errors import EXIT_PASSED, EXIT_VERDICT, UserError
-from ccslab.policy.audit import scan_records
+from ccslab.policy import audit
 from ccslab.policy.check import ERROR, Problem, check_file, check_folder
 from ccslab.policy.convert import convert
 from ccslab.policy.diff import Diff, diff_domains, diff_exceptions, diff_managers, diff_profiles
@@ -105,16 +105,13 @@ def diff(a: str | Path, b: str | Path) -> Outcome:
     return Outcome("\n".join(out), EXIT_VERDICT if out else EXIT_PASSED)
 
 
-AUDIT_LOG = "audit.log"
-
-
 def explain_log(path: str | Path) -> Outcome:
     """Say what an audit log, or the one in a run's folder, tells, as a person would.
 
     :raises UserError: there is no log, no record in it, or a request is not of the language.
     """
-    log = Path(path) / AUDIT_LOG if Path(path).is_dir() else Path(path)
-    found = list(scan_records(read_text(log)))
+    log = Path(path) / audit.FILE if Path(path).is_dir() else Path(path)
+    found = list(audit.scan_records(read_text(log)))
     records = [record for _, record, _ in found if record]
     if not records:
         raise UserError("no audit record in it", where=log, mend="give a log of TOMOYO, or a run's folder")

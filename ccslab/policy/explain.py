@@ -6,12 +6,15 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from ccslab.policy.acl import Acl
 from ccslab.policy.audit import Record, acl_of
 
+PHRASES: dict[str, dict[str, str]] = tomllib.loads(
+    Path(__file__).with_name("phrases.toml").read_text(encoding="ascii")
+)
+"""Of an access control line's head, by operation."""
 NOBODY = "a process"
 # What became of a request that no line of policy allows, by mode.
 UNGRANTED = {
@@ -54,20 +57,19 @@ def explain(records: Iterable[Record]) -> list[Explanation]:
 
 
 def _explanation(record: Record, times: int) -> Explanation:
-    wanted = acl_of(record, conditions=False)
-    allowed = [] if record.granted else acl_of(record)
-    if not wanted:  # the kernel's note of what it did to a domain
+    found = acl_of(record, conditions=False)
+    if not found:  # the kernel's note of what it did to a domain
         return Explanation(record, times, f"the kernel noted: {record.request}", ())
+    (wanted,) = found
     result = "and was let, as policy says" if record.granted else UNGRANTED[record.mode]
-    about = _about(record) if wanted[0].head == "file" else ""
-    sentence = f"{who(record)} wanted to {' or '.join(map(phrase, wanted))}{about} {result}"
-    return Explanation(record, times, sentence, tuple(acl.format() for acl in allowed))
+    about = _about(record) if wanted.head == "file" else ""
+    lines = () if record.granted else tuple(acl.format() for acl in acl_of(record))
+    return Explanation(record, times, f"{who(record)} wanted to {phrase(wanted)}{about} {result}", lines)
 
 
 def phrase(acl: Acl) -> str:
     """What an access control line is about: ``rename /a to /b``; several operations with "or"."""
-    said = [_phrases()[acl.head][operation].format(*acl.arguments) for operation in acl.operations]
-    return " or ".join(said)
+    return " or ".join(PHRASES[acl.head][operation].format(*acl.arguments) for operation in acl.operations)
 
 
 def who(record: Record) -> str:
@@ -84,11 +86,3 @@ def _about(record: Record) -> str:
     if not {"uid", "gid", "perm", "type"} <= found.keys():
         return ""
     return f", a {found['type']} of uid {found['uid']} and gid {found['gid']} with mode {found['perm']},"
-
-
-@cache
-def _phrases() -> dict[str, dict[str, str]]:
-    told: dict[str, dict[str, str]] = tomllib.loads(
-        Path(__file__).with_name("phrases.toml").read_text(encoding="ascii")
-    )
-    return told

@@ -52,13 +52,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneWith
 
 
 @pytest.fixture(scope="session")
-def kernels_built() -> None:
-    """The usual kernels are there: a command under test measures, and a build has a deadline of its own."""
-    for name, arch in ((KERNEL, "x86_64"), (KERNEL, "i386"), (f"stock-{KERNEL}", "x86_64")):
-        command.build(Settings(kernel=name, arch=arch))
-
-
-@pytest.fixture(scope="session")
 def kernel() -> Path:
     """The bzImage of the patched kernel; built if its inputs changed."""
     return command.build(Settings(kernel=KERNEL)) / "bzImage"
@@ -68,6 +61,12 @@ def kernel() -> Path:
 def stock_kernel() -> Path:
     """The bzImage of the same tree without our series."""
     return command.build(Settings(kernel=f"stock-{KERNEL}")) / "bzImage"
+
+
+@pytest.fixture(scope="session")
+def kernels_built(kernel: Path, stock_kernel: Path) -> None:
+    """These and i386's are there: a command under test measures, and a build has a deadline of its own."""
+    command.build(Settings(kernel=KERNEL, arch="i386"))
 
 
 @pytest.fixture(scope="module")
