@@ -120,7 +120,8 @@ def started(
             start_new_session=True,
         )
         assert guard.stdin is not None
-        stack.callback(_dismiss, guard)
+        ended: list[int] = []
+        stack.callback(_dismiss, guard, ended)
         told = guard.stdin.fileno()
 
         def before_exec() -> None:
@@ -147,7 +148,7 @@ def started(
             ) from error
         except (OSError, ValueError) as error:
             raise InfrastructureError(f"{name} cannot be started: {error}") from error
-        stack.callback(_end, child)
+        stack.callback(_end, child, ended)
         yield child
 
 
@@ -239,8 +240,8 @@ def _signal_group(child: subprocess.Popen[bytes], number: int) -> None:
         os.killpg(child.pid, number)
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """End what is left of the child's process group and collect it."""
+def _end(child: subprocess.Popen[bytes], ended: list[int]) -> None:
+    """End what is left of the child's process group, collect it, and say so."""
     assert child.stdout is not None
     try:
         if child.poll() is None:
@@ -251,11 +252,17 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     finally:
         _signal_group(child, signal.SIGKILL)
         child.wait()
+        ended.append(child.pid)
         child.stdout.close()
 
 
-def _dismiss(guard: subprocess.Popen[bytes]) -> None:
-    guard.kill()
-    guard.wait()
+def _dismiss(guard: subprocess.Popen[bytes], ended: list[int]) -> None:
+    """Send the guard home; what nobody else has ended, it ends first.
+
+    Ctrl-C may come when the program runs already and Popen has not yet said that it does.
+    """
     assert guard.stdin is not None
+    if ended:
+        guard.kill()
     guard.stdin.close()
+    guard.wait()

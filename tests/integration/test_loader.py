@@ -51,7 +51,7 @@ for file in version profile manager exception_policy domain_policy stat; do
     sed "s/^/$file| /" $file
     echo
 done
-dmesg | grep 'CCS: ' | sed 's/^/kept| /'
+dmesg | grep -e 'CCS: ' -e 'Mandatory Access Control' | sed 's/^/kept| /'
 echo '@@''end'
 read nothing
 """
@@ -126,7 +126,9 @@ def boot(kernel: Path, tree: dict[str, Entry], tmp_path: Path) -> Iterator[Boot]
             folder.mkdir()
             initramfs = folder / "initramfs"
             initramfs.write_bytes(pack(tree))
-            words = ("rdinit=/sbin/init", "TOMOYO_loader=/sbin/ccs-init", *append)
+            # The kernel writes to the console at once, also into the middle of the loader's lines: let it
+            # say only warnings and worse there.
+            words = ("rdinit=/sbin/init", "TOMOYO_loader=/sbin/ccs-init", "loglevel=5", *append)
             machine = Machine(
                 kernel,
                 None,

@@ -159,6 +159,32 @@ def test_all_ends_with_the_harness(tmp_path: Path, other_run: Start, number: sig
         until(functools.partial(gone, pid), "the program is gone")
 
 
+def test_an_interrupt_while_the_program_starts_leaves_nothing(tmp_path: Path, other_run: Start) -> None:
+    """Popen returns some time after the program began: an interrupt may come between."""
+    harness = other_run(f"""
+        import subprocess, time
+        from pathlib import Path
+        from ccslab.process import run
+
+        begin = subprocess.Popen._execute_child
+        def slow(self, args, *more):
+            begin(self, args, *more)
+            if "sleep 60" in args[-1]:
+                while not Path("{tmp_path}/grandchild").exists():
+                    time.sleep(0.01)
+                raise KeyboardInterrupt
+        subprocess.Popen._execute_child = slow
+        try:
+            run(["sh", "-c", "sleep 60 & echo $! > {tmp_path}/new; mv new grandchild; wait"], timeout_s=50)
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+        time.sleep(50)
+    """)
+    assert harness.stdout is not None
+    assert harness.stdout.readline() == "interrupted\n"
+    until(functools.partial(gone, pid_in(tmp_path / "grandchild")), "the program is gone")
+
+
 def test_no_guard_is_left_when_the_program_ended(other_run: Start) -> None:
     harness = other_run("""
         from pathlib import Path
