@@ -100,9 +100,13 @@ def lab_build(settings):
 @settings_task(
     {**KERNEL, **ACCEL, **JOBS},
     positional=["name"],
-    help={"name": "which lab (lab.list shows them)", "golden": "make this run's policy the golden one"},
+    help={
+        "name": "which lab (lab.list shows them)",
+        "golden": "make this run's policy the golden one",
+        "timings": "also say where the time went",
+    },
 )
-def lab_scenario(settings, name, golden=False):
+def lab_scenario(settings, name, golden=False, timings=False):
     """Run a lab from learning to enforcing, attack it, keep the evidence."""
     from ccslab.evidence import grid
     from ccslab.evidence.scenario import scenario
@@ -111,7 +115,7 @@ def lab_scenario(settings, name, golden=False):
     cells = catalog.expand(settings)
     if len(cells) > 1:
         return grid.matrix(cells, name, update_golden=golden)
-    return scenario(cells[0], name, update_golden=golden)
+    return scenario(cells[0], name, update_golden=golden, show_timings=timings)
 
 
 @settings_task(
@@ -146,12 +150,19 @@ def lab_list(c):
     overview.show_labs(choose(c))
 
 
-@lab_task(positional=["name"], help={"name": "which lab", "svg": "write a picture into this file instead"})
-def lab_show(c, name, svg=""):
+@lab_task(
+    positional=["name"],
+    help={
+        "name": "which lab",
+        "svg": "write a picture into this file instead",
+        "timings": "also say where the time went",
+    },
+)
+def lab_show(c, name, svg="", timings=False):
     """The tables of a lab's newest run again."""
     from ccslab.evidence import overview
 
-    return overview.show_run(choose(c), name, svg=svg)
+    return overview.show_run(choose(c), name, svg=svg, show_timings=timings)
 
 
 @lab_task()

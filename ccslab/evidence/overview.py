@@ -18,8 +18,9 @@ from ccslab.evidence import run as runs
 from ccslab.evidence.completeness import verify_complete
 from ccslab.evidence.manifest import MANIFEST, read_manifest
 from ccslab.evidence.results import read_results, verdict_of
-from ccslab.evidence.table import show_results, show_runs, size
+from ccslab.evidence.table import show, show_results, show_runs, size
 from ccslab.evidence.text import one_line, write
+from ccslab.evidence.timings import timings
 from ccslab.kernel import catalog
 from ccslab.labs import definition, setup
 from ccslab.progress import console
@@ -41,10 +42,11 @@ def show_labs(settings: Settings) -> None:
     console.print("run one: ./inv lab.scenario NAME [--kernel KERNEL]")
 
 
-def show_run(settings: Settings, name: str, *, svg: str = "") -> int:
+def show_run(settings: Settings, name: str, *, svg: str = "", show_timings: bool = False) -> int:
     """The tables of a lab's newest run again; returns 0 if it passed, 1 if it failed, 3 if it broke off.
 
     :param svg: write them as a picture into this file instead.
+    :param show_timings: also where the time went.
     """
     lab = definition.find(name, settings.root)
     run = runs.latest(settings.runs, lab.name)
@@ -52,6 +54,8 @@ def show_run(settings: Settings, name: str, *, svg: str = "") -> int:
     seconds = float(read_manifest(run.folder / MANIFEST)["seconds"])
     target = Console(record=True, width=100, file=io.StringIO(), force_terminal=True) if svg else console
     show_results(results, run.folder, seconds, target)
+    if show_timings:
+        show(timings(results), target)
     if results.error:
         target.print(Text(f"error: {one_line(results.error)}"))
     if svg:

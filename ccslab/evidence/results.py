@@ -17,10 +17,11 @@ from ccslab.errors import UserError
 from ccslab.evidence.run import RESULTS
 from ccslab.evidence.text import write_json
 from ccslab.labs.results import WANTED, AttackResult, Check, Outcome, Phase, PhaseResult, Results
+from ccslab.labs.stopwatch import Spent, What
 
 SCHEMA = 1
 _T = TypeVar("_T", str, int, float, bool, list[Any], dict[str, Any])
-_E = TypeVar("_E", Phase, Outcome)
+_E = TypeVar("_E", Phase, Outcome, What)
 
 
 def write_results(results: Results, folder: Path) -> Path:
@@ -49,6 +50,10 @@ def to_document(results: Results) -> dict[str, Any]:
                 "seconds": phase.seconds,
                 "requests": phase.requests,
                 "violations": phase.violations,
+                "spent": {
+                    what.value: {"seconds": round(spent.seconds, 3), "times": spent.times}
+                    for what, spent in phase.spent.items()
+                },
             }
             for phase in results.phases
         ],
@@ -127,6 +132,8 @@ def from_document(document: Any, where: str = RESULTS) -> Results:
                 seconds=entry.number("seconds"),
                 requests=entry.get("requests", int),
                 violations=entry.get("violations", int),
+                # Runs of earlier days have no such key.
+                spent=_spent(entry.entry("spent")) if "spent" in entry.data else {},
             )
             for entry in top.entries("phases")
         ],
@@ -153,6 +160,13 @@ def from_document(document: Any, where: str = RESULTS) -> Results:
             f"says {said!r} where its content says {results.verdict!r}", where=where, mend="run the lab again"
         )
     return results
+
+
+def _spent(entry: _Entry) -> dict[What, Spent]:
+    return {
+        entry.key(what, What): Spent(entry.entry(what).number("seconds"), entry.entry(what).get("times", int))
+        for what in entry.data
+    }
 
 
 def _attack(entry: _Entry) -> AttackResult:

@@ -10,7 +10,8 @@ from ccslab import progress
 from ccslab.errors import EXIT_PASSED, EXIT_VERDICT
 from ccslab.evidence.manifest import Manifest, gather
 from ccslab.evidence.recording import recording, told
-from ccslab.evidence.table import phase_line, show_results
+from ccslab.evidence.table import phase_line, show, show_results
+from ccslab.evidence.timings import timings
 from ccslab.kernel import catalog
 from ccslab.labs import payload, setup, tuning
 from ccslab.labs.definition import Lab, find
@@ -20,9 +21,12 @@ from ccslab.labs.results import Phase, Results
 from ccslab.settings import Settings
 
 
-def scenario(settings: Settings, name: str, *, update_golden: bool = False) -> int:
+def scenario(
+    settings: Settings, name: str, *, update_golden: bool = False, show_timings: bool = False
+) -> int:
     """Run a lab from a booted guest to its verdict; returns the exit code 0 (passed) or 1 (failed).
 
+    :param show_timings: say at the end where the time went.
     :raises LabError: the lab could not come to a verdict; what it found until then is in its run folder.
     """
     started = time.monotonic()
@@ -44,6 +48,8 @@ def scenario(settings: Settings, name: str, *, update_golden: bool = False) -> i
             raise
         finally:
             show_results(results, run.folder, time.monotonic() - started, console)
+            if show_timings:
+                show(timings(results), console)
     return EXIT_PASSED if results.passed else EXIT_VERDICT
 
 

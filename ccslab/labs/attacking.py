@@ -15,7 +15,7 @@ def run_attack(guest: Guest, attack: Attack, phase: Phase, checkpoint: str, resu
 
     The verdict is the kernel's: this only reads what it logged and looks for what the attacker wanted.
     """
-    guest.machine.load(checkpoint)
+    guest.go_back(checkpoint)
     with guest.on_console():
         exchanges = guest.perform(attack.steps)
         last = exchanges[-1] if exchanges else None

@@ -90,6 +90,7 @@ class Engine:
             raise
         finally:
             result.seconds = round(time.monotonic() - started, 1)
+            result.spent = self.guest.stopwatch.take()
             self.observe(result)
 
     def check(self, result: PhaseResult, name: str, passed: bool, detail: str = "") -> None:
@@ -301,7 +302,7 @@ class Engine:
         """Save the guest under the phase's name, logs empty (a disabled profile writes none)."""
         if result.name is not Phase.DISABLED:
             self.guest.forget_violations()
-        self.guest.machine.save(result.name)
+        self.guest.save(result.name)
 
     def attack(self, result: PhaseResult, mode: Phase | None = None) -> None:
         """Every attack from the mode's checkpoint; afterwards the guest is back there."""
@@ -317,4 +318,4 @@ class Engine:
                 outcome is WANTED[phase],
                 f"{outcome}; status {told.status.get(phase)}; records: {'; '.join(told.records[phase][:4])}",
             )
-        self.guest.machine.load(phase)
+        self.guest.go_back(phase)

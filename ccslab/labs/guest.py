@@ -12,6 +12,7 @@ from ccslab.errors import InfrastructureError
 from ccslab.labs.client import Client, Exchange
 from ccslab.labs.definition import Lab
 from ccslab.labs.step import HttpStep, RootStep, Step
+from ccslab.labs.stopwatch import Stopwatch, What
 from ccslab.policy.audit import Record, parse_records
 from ccslab.policy.domain import DomainPolicy, parse_domain_policy
 from ccslab.policy.exception import ExceptionPolicy, parse_exception_policy
@@ -47,6 +48,7 @@ class Guest:
         self.patience = machine.patience
         """How many times longer than usual what happens inside the guest may take."""
         self.client = Client(machine.port("http"), patience=machine.patience)
+        self.stopwatch = Stopwatch()
         self._marks = 0
         self._by_console = False
 
@@ -57,7 +59,8 @@ class Guest:
 
         :raises InfrastructureError: it failed; an administrator's step that fails ends the run.
         """
-        return self.machine.console.run(command, timeout_s, check=True).output
+        with self.stopwatch.span(What.CONSOLE):
+            return self.machine.console.run(command, timeout_s, check=True).output
 
     def set_profile(self, profile: int, domain: str = "<kernel>") -> None:
         """Switch a domain and all below it, live; the harness's own domains stay exempt."""
@@ -79,6 +82,16 @@ class Guest:
 
     # What the harness does
 
+    def save(self, name: str) -> None:
+        """Save the running machine under a name."""
+        with self.stopwatch.span(What.SAVE):
+            self.machine.save(name)
+
+    def go_back(self, name: str) -> None:
+        """Bring the machine back to what was saved under a name."""
+        with self.stopwatch.span(What.RESTORE):
+            self.machine.load(name)
+
     @contextlib.contextmanager
     def on_console(self) -> Iterator[None]:
         """Within the block ``root`` runs on the console, unrecorded, instead of over SSH.
@@ -95,15 +108,17 @@ class Guest:
     def root(self, command: str, *, timeout_s: float = STEP_TIMEOUT_S, check: bool = True) -> tuple[int, str]:
         """Run a command as root, over SSH (an exempt domain); returns (exit status, output)."""
         if self._by_console:
-            with self.machine.console.unrecorded():
+            with self.stopwatch.span(What.CONSOLE), self.machine.console.unrecorded():
                 said = self.machine.console.run(" ".join(command.splitlines()), timeout_s, check=check)
             return said.status, said.output
-        reply = self.machine.ssh.run(command, check=check, timeout_s=timeout_s)
+        with self.stopwatch.span(What.SSH):
+            reply = self.machine.ssh.run(command, check=check, timeout_s=timeout_s)
         return reply.status, reply.out
 
     def write(self, path: str, text: str) -> None:
         """Write a file in the guest."""
-        self.machine.ssh.write(path, text)
+        with self.stopwatch.span(What.SSH):
+            self.machine.ssh.write(path, text)
 
     def interface(self, name: str) -> str:
         """The text of an interface file, as the kernel prints it now."""
@@ -158,6 +173,10 @@ class Guest:
         The audit log is a queue: the administrator's shell, permissive, makes a file nobody learned to
         make, and when that record is in the log so is everything before it.
         """
+        with self.stopwatch.span(What.AUDIT):
+            return self._records()
+
+    def _records(self) -> list[Record]:
         self._marks += 1
         name = f"{MARKS}.{self._marks}.{time.monotonic_ns()}"
         with self.machine.console.unrecorded():
@@ -204,7 +223,8 @@ class Guest:
         exchanges = []
         for step in steps:
             if isinstance(step, HttpStep):
-                exchanges.append(self.client.send(step))
+                with self.stopwatch.span(What.REQUESTS):
+                    exchanges.append(self.client.send(step))
             elif (given := self._as_root(step)) is not None:
                 exchanges.append(given)
         return exchanges

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
+from ccslab.labs.stopwatch import What
 from ccslab.process import run
 from ccslab.settings import ROOT
 
@@ -28,22 +29,23 @@ def inspect(engine: Engine, result: PhaseResult) -> None:
     folder = engine.folder / "testinfra"
     folder.mkdir(parents=True, exist_ok=True)
     junit = folder / f"{result.name}.xml"
-    status, said = run(
-        [
-            sys.executable, "-m", "pytest", "-q", "-p", PLUGIN, "-p", "no:cacheprovider",
-            *engine.guest.machine.ssh.testinfra, f"--junitxml={junit}",
-            "-o", f"junit_suite_name={result.name}", "--rootdir", engine.lab.folder, tests,
-        ],
-        timeout_s=PYTEST_TIMEOUT_S * engine.guest.patience,
-        cwd=engine.lab.folder,
-        # The plugin is ours, and the harness is not installed: it runs from its checkout.
-        env={
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
-            "CCSLAB_INTERFACE": engine.guest.folder,
-        },
-        log=folder / f"{result.name}.log",
-        check=False,
-    )  # fmt: skip
+    with engine.guest.stopwatch.span(What.TESTINFRA):
+        status, said = run(
+            [
+                sys.executable, "-m", "pytest", "-q", "-p", PLUGIN, "-p", "no:cacheprovider",
+                *engine.guest.machine.ssh.testinfra, f"--junitxml={junit}",
+                "-o", f"junit_suite_name={result.name}", "--rootdir", engine.lab.folder, tests,
+            ],
+            timeout_s=PYTEST_TIMEOUT_S * engine.guest.patience,
+            cwd=engine.lab.folder,
+            # The plugin is ours, and the harness is not installed: it runs from its checkout.
+            env={
+                "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+                "CCSLAB_INTERFACE": engine.guest.folder,
+            },
+            log=folder / f"{result.name}.log",
+            check=False,
+        )  # fmt: skip
     cases = list(_cases(junit))
     for name, problem in cases:
         engine.check(result, f"{tests.stem}: {name}", not problem, problem)

@@ -6,6 +6,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
+from ccslab.labs.stopwatch import Spent, What
+
 
 class Phase(enum.StrEnum):
     """The states a guest lives through, in this order, without a restart."""
@@ -68,6 +70,8 @@ class PhaseResult:
     requests: int = 0
     violations: int = 0
     """Audit records of protected domains in this phase that were not granted."""
+    spent: dict[What, Spent] = field(default_factory=dict)
+    """Where its time went."""
 
 
 @dataclass
