@@ -19,7 +19,7 @@ from ccslab.rootfs.initramfs import Entry, File
 DONE = "bench: all measured"
 CONFIGURATION_S = 120.0
 RULE_S = 0.02  # loading ten thousand rules is quadratic in the kernel: each looks for itself among the others
-APPEND = ("nokaslr", "norandmaps", "random.trust_cpu=off")
+APPEND = ("nokaslr", "random.trust_cpu=off")
 PROFILE = [
     line
     for mode, number in PROFILES.items()

@@ -25,8 +25,6 @@ from ccslab.labs import definition, setup, tuning
 from ccslab.labs.definition import Lab
 from ccslab.settings import Settings
 
-OVERHEAD_MIB = 512  # beside the guest's memory: QEMU's translated code, the harness and its ssh
-
 
 def matrix(cells: Sequence[Settings], name: str, *, update_golden: bool = False) -> int:
     """Run a lab in every cell; returns the exit code: 0 all passed, 1 a verdict failed, 2 or 3 some had none.
@@ -124,21 +122,14 @@ def expected_s(folder: Path, lab: str, cells: Sequence[str]) -> dict[str, float]
 def slots(memory_mib: int, *, cores: int | None = None, free_mib: int | None = None) -> int:
     """How many cells are worked on at once: one a core, if there is memory for their guests.
 
-    A guest keeps about one core busy, whatever it is given (docs/matrix.md has the figures).
+    A cell has two guests most of the time, and each keeps about one core busy, whatever it is given
+    (docs/matrix.md has the figures).
 
     :param memory_mib: what a guest is given.
     """
     cores = len(os.sched_getaffinity(0)) if cores is None else cores
-    free = available_mib() if free_mib is None else free_mib
-    return max(1, min(cores, free // (memory_mib + OVERHEAD_MIB)))
-
-
-def available_mib() -> int:
-    """Memory that can be had without swapping, by the kernel's own estimate (proc(5), MemAvailable)."""
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) >> 10
-    return 0
+    free = setup.available_mib() if free_mib is None else free_mib
+    return max(1, min(cores // 2, free // setup.guests_mib(memory_mib)))
 
 
 @contextlib.contextmanager

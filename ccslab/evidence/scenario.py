@@ -83,10 +83,9 @@ def _drive(
             folder,
             observe=lambda phase: console.print(phase_line(phase, results)),
             update_golden=update_golden,
+            attackers=setup.attackers(lab, debug=parts.debug),
         )
         with engine.phase(Phase.BOOT):
             machine.boot()
             machine.login()
         engine.run()
-        machine.shutdown()
-        engine.witness.hear(results.phases[-1].name)  # what the kernel said while it went down

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Drives one guest through the phases of a lab, from a policy that is disabled to one that is enforced.
 
-One guest lives through all of them; between attacks it goes back to a checkpoint of itself.
+One guest lives through all of them; attacks are tried on clones of it.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ccslab.errors import LabError
-from ccslab.labs import attacking, tuning
+from ccslab.labs import tuning
+from ccslab.labs.attackers import Attackers
 from ccslab.labs.client import Exchange
 from ccslab.labs.definition import Lab
 from ccslab.labs.guest import ENFORCING, LEARNING, PERMISSIVE, Guest, appears
 from ccslab.labs.inspection import inspect
-from ccslab.labs.results import WANTED, AttackResult, Check, Phase, PhaseResult, Results
+from ccslab.labs.results import AttackResult, Check, Phase, PhaseResult, Results
 from ccslab.labs.splats import Witness
 from ccslab.labs.step import HttpStep, Step
 from ccslab.policy import audit
@@ -37,10 +38,18 @@ class Engine:
     :param folder: where policies, audit log and test results of the run go.
     :param observe: told of each phase as it ends.
     :param update_golden: make this run's policy the golden one.
+    :param attackers: how many clones are attacked at once beside the phases; 0: one, after them.
     """
 
     def __init__(
-        self, guest: Guest, results: Results, folder: Path, *, observe: Observer, update_golden: bool = False
+        self,
+        guest: Guest,
+        results: Results,
+        folder: Path,
+        *,
+        observe: Observer,
+        update_golden: bool = False,
+        attackers: int = 1,
     ) -> None:
         self.guest = guest
         self.lab: Lab = guest.lab
@@ -51,37 +60,44 @@ class Engine:
         self.baseline: dict[str, Exchange] = {}
         self.pids: dict[str, str] = {}
         self.witness = Witness(guest, folder, results.checks.append)
-        self.attacks = {attack.name: AttackResult(attack.name, attack.title) for attack in self.lab.attacks}
-        results.attacks = list(self.attacks.values())
+        self.attackers = Attackers(results, folder, guests=attackers)
+        results.attacks = [AttackResult(attack.name, attack.title) for attack in self.lab.attacks]
 
     def run(self) -> None:
         """All phases in order.
 
         :raises LabError: the world failed; what was found out until then is in the results.
         """
-        for phase, body in (
-            (Phase.DISABLED, self.disabled),
-            (Phase.LEARNING, self.learning),
-            (Phase.TUNED, self.tuned),
-            (Phase.PERMISSIVE, self.permissive),
-            (Phase.ENFORCING, self.enforcing),
-            (Phase.ATTACKED, self.attacked),
-            (Phase.LOGWATCH, self.logwatch),
-            (Phase.REPAIR, self.repair),
-        ):
-            with self.phase(phase) as result:
-                body(result)
+        with self.attackers:
+            for phase, body in (
+                (Phase.DISABLED, self.disabled),
+                (Phase.LEARNING, self.learning),
+                (Phase.TUNED, self.tuned),
+                (Phase.PERMISSIVE, self.permissive),
+                (Phase.ENFORCING, self.enforcing),
+                (Phase.LOGWATCH, self.logwatch),
+                (Phase.REPAIR, self.repair),
+            ):
+                with self.phase(phase) as result:
+                    self.attackers.look()
+                    body(result)
+            with self.phase(Phase.ATTACKED, self.attackers.result):
+                self.attackers.finish()
         self.results.finished = True
 
     @contextlib.contextmanager
-    def phase(self, name: Phase) -> Iterator[PhaseResult]:
-        """Times one phase and keeps its result, also when it ends in an error."""
-        result = PhaseResult(name)
+    def phase(self, name: Phase, result: PhaseResult | None = None) -> Iterator[PhaseResult]:
+        """Times one phase and keeps its result, also when it ends in an error.
+
+        :param result: of a phase that went on beside the others, and times itself.
+        """
+        beside, result = result is not None, result or PhaseResult(name)
         self.results.phases.append(result)
         started = time.monotonic()
         try:
             yield result
-            self.witness.hear(name)
+            if not beside:
+                self.witness.hear(name)
         except BaseException as error:
             # Told to the observer below, who must not call this phase passed.
             self.results.error = str(error) or type(error).__name__
@@ -89,8 +105,8 @@ class Engine:
                 self.witness.hear(name)
             raise
         finally:
-            result.seconds = round(time.monotonic() - started, 1)
-            result.spent = self.guest.stopwatch.take()
+            if not beside:
+                result.add(self.guest.stopwatch.take(), time.monotonic() - started)
             self.observe(result)
 
     def check(self, result: PhaseResult, name: str, passed: bool, detail: str = "") -> None:
@@ -100,14 +116,13 @@ class Engine:
     # Phases
 
     def disabled(self, result: PhaseResult) -> None:
-        """Record what the server answers without TOMOYO, and that the attacks work."""
+        """Record what the server answers without TOMOYO."""
         for exchange in self.send(result, [*self.lab.workload, *self.lab.forgotten]):
             self.baseline[exchange.name] = exchange
         self.expect_statuses(result)
         self.pids = self.guest.pids()
         inspect(self, result)
-        self.checkpoint(result)
-        self.attack(result)
+        self.attackers.begin(self.guest, result.name)
 
     def learning(self, result: PhaseResult) -> None:
         """The same workload, learned; nothing may look different to the client."""
@@ -160,8 +175,8 @@ class Engine:
         self.compare(result, self.lab.forgotten)
         self.none_logged(result, "the forgotten CGI, added, violates nothing")
         inspect(self, result)
-        self.checkpoint(result)
-        self.attack(result)
+        self.guest.forget_violations()
+        self.attackers.begin(self.guest, result.name)
 
     def enforcing(self, result: PhaseResult) -> None:
         """Enforce for the protected domains, stay permissive elsewhere; nobody who behaves notices."""
@@ -173,11 +188,8 @@ class Engine:
         self.results.policy_memory_bytes["enforcing"] = self.guest.settled_policy_memory()
         self.keep_kernels("enforcing")
         inspect(self, result)
-        self.checkpoint(result)
-
-    def attacked(self, result: PhaseResult) -> None:
-        """The same attacks, now denied."""
-        self.attack(result, Phase.ENFORCING)
+        self.guest.forget_violations()
+        self.attackers.begin(self.guest, result.name)
 
     def logwatch(self, result: PhaseResult) -> None:
         """A denial reaches the administrator's mailbox by the hourly job of the guest's own cron."""
@@ -216,6 +228,7 @@ class Engine:
         self.same_pids(result)
         self.witness.examine(result.name)
         (self.folder / audit.FILE).write_text(self.guest.root("cat /var/log/tomoyo/reject_*.log")[1])
+        self.guest.machine.shutdown()
 
     # What phases are made of
 
@@ -297,25 +310,3 @@ class Engine:
         """Leave what the kernel has now in the run's folder."""
         for name in ("domain_policy", "exception_policy", "profile", "manager", "stat"):
             self.keep(stage, name, self.guest.interface(name))
-
-    def checkpoint(self, result: PhaseResult) -> None:
-        """Save the guest under the phase's name, logs empty (a disabled profile writes none)."""
-        if result.name is not Phase.DISABLED:
-            self.guest.forget_violations()
-        self.guest.save(result.name)
-
-    def attack(self, result: PhaseResult, mode: Phase | None = None) -> None:
-        """Every attack from the mode's checkpoint; afterwards the guest is back there."""
-        phase = mode or result.name
-        for attack in self.lab.attacks:
-            told = self.attacks[attack.name]
-            outcome = attacking.run_attack(self.guest, attack, phase, phase, told)
-            result.requests += sum(isinstance(step, HttpStep) for step in attack.steps)
-            result.violations += len(told.records[phase])
-            self.check(
-                result,
-                f"attack {attack.name} is {WANTED[phase]}",
-                outcome is WANTED[phase],
-                f"{outcome}; status {told.status.get(phase)}; records: {'; '.join(told.records[phase][:4])}",
-            )
-        self.guest.go_back(phase)

@@ -29,7 +29,7 @@ def inspect(engine: Engine, result: PhaseResult) -> None:
     folder = engine.folder / "testinfra"
     folder.mkdir(parents=True, exist_ok=True)
     junit = folder / f"{result.name}.xml"
-    with engine.guest.stopwatch.span(What.TESTINFRA):
+    with engine.guest.stopwatch.span(What.TESTS):
         status, said = run(
             [
                 sys.executable, "-m", "pytest", "-q", "-p", PLUGIN, "-p", "no:cacheprovider",

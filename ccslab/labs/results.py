@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ccslab.labs.stopwatch import Spent, What
@@ -18,9 +19,10 @@ class Phase(enum.StrEnum):
     TUNED = "tuned"
     PERMISSIVE = "permissive"
     ENFORCING = "enforcing"
-    ATTACKED = "attacked"
     LOGWATCH = "logwatch"
     REPAIR = "repair"
+    ATTACKED = "attacked"
+    """Beside the others, on clones of the guest as it was in three of them."""
 
 
 class Outcome(enum.StrEnum):
@@ -72,6 +74,14 @@ class PhaseResult:
     """Audit records of protected domains in this phase that were not granted."""
     spent: dict[What, Spent] = field(default_factory=dict)
     """Where its time went."""
+
+    def add(self, spent: Mapping[What, Spent], seconds: float) -> None:
+        """A further part of the phase."""
+        self.seconds = round(self.seconds + seconds, 1)
+        for what, one in spent.items():
+            total = self.spent.setdefault(what, Spent())
+            total.seconds += one.seconds
+            total.times += one.times
 
 
 @dataclass

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,15 @@ from ccslab.errors import InfrastructureError, UserError
 from ccslab.kernel import catalog
 from ccslab.kernel import command as kernel
 from ccslab.labs.definition import Lab
+from ccslab.labs.results import WANTED
 from ccslab.labs.splats import is_debug
 from ccslab.process import need, run
 from ccslab.rootfs import build as rootfs
 from ccslab.settings import Settings
 from ccslab.store import Store, hash_file
 from ccslab.vm import accel, checkpoint
-from ccslab.vm.machine import Machine, sweep
+from ccslab.vm.disks import sweep
+from ccslab.vm.machine import Machine
 from ccslab.vm.qemu import Disk, Hardware
 
 # What the images have; a kernel that calls another loader by itself is told of it.
@@ -28,6 +31,7 @@ LOADER = "/sbin/ccs-init"
 # KASAN's shadow is an eighth of the memory, and what it keeps of freed objects another share; KASAN, lockdep
 # and the rest together make an emulated guest several times slower.
 DEBUG_MEMORY_MIB = 2048
+OVERHEAD_MIB = 512  # beside the guest's memory: QEMU's translated code, the harness and its ssh
 DEBUG_PATIENCE = 6.0
 DEBUG_APPEND = ("systemd.default_timeout_start_sec=600",)
 DISK_UUID = "7f0c6a52-4f0b-4c9e-9d6b-2008ccab0002"
@@ -103,6 +107,25 @@ def build_image(settings: Settings, recipe: str, *, update: bool = False) -> Pat
 def memory_mib(lab: Lab, *, debug: bool) -> int:
     """What a lab's guest is given, with a debug kernel or an ordinary one."""
     return max(lab.memory_mib, DEBUG_MEMORY_MIB) if debug else lab.memory_mib
+
+
+def guests_mib(memory_mib: int, guests: int = 2) -> int:
+    """Host memory that a run's guests take: the lab's and an attackers', and what QEMU needs."""
+    return guests * (memory_mib + OVERHEAD_MIB)
+
+
+def attackers(lab: Lab, *, debug: bool) -> int:
+    """How many guests there are memory and cores for beside the lab's own, at most one a mode."""
+    guests = available_mib() // guests_mib(memory_mib(lab, debug=debug), 1)
+    return max(0, min(guests - 1, len(os.sched_getaffinity(0)), len(WANTED)))
+
+
+def available_mib() -> int:
+    """Memory that can be had without swapping, by the kernel's own estimate (proc(5), MemAvailable)."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) >> 10
+    return 0
 
 
 def machine(

@@ -25,10 +25,14 @@ class Witness:
 
     :param folder: the run's; ``splats/001.txt`` and so on go there.
     :param tell: gets each check.
+    :param prefix: what its files' names begin with, if the run has several guests.
     """
 
-    def __init__(self, guest: Guest, folder: Path, tell: Callable[[Check], None]) -> None:
+    def __init__(
+        self, guest: Guest, folder: Path, tell: Callable[[Check], None], *, prefix: str = ""
+    ) -> None:
         self.guest = guest
+        self.prefix = prefix
         self.folder = folder / FOLDER
         self.tell = tell
         kernel = guest.machine.what.kernel.parent
@@ -85,7 +89,7 @@ class Witness:
             splat.lines, explained = explained[: len(splat.lines)], explained[len(splat.lines) :]
             self._count += 1
             self.folder.mkdir(parents=True, exist_ok=True)
-            path = self.folder / f"{self._count:03}.txt"
+            path = self.folder / f"{self.prefix}{self._count:03}.txt"
             path.write_text(report(splat))
             often = f" ({splat.times} times)" if splat.times > 1 else ""
             told = f"{splat.title}{often}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 class What(enum.StrEnum):
     """What a run waits for."""
 
-    REQUESTS = "requests"
+    HTTP = "http"
     """The server's answers."""
     SSH = "ssh"
     """Commands of the harness over SSH."""
@@ -25,10 +25,8 @@ class What(enum.StrEnum):
     """Going back to a checkpoint."""
     SAVE = "save"
     """Making one."""
-    TESTINFRA = "testinfra"
+    TESTS = "tests"
     """The lab's assertions."""
-    ATTACKERS = "attackers"
-    """Attacks that run beside the phases."""
     REST = "rest"
     """The harness itself."""
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from ccslab import progress
 from ccslab.errors import UserError
-from ccslab.process import run
 from ccslab.store import Store, hash_file, key_of, remove
 from ccslab.vm import clock
 from ccslab.vm.accel import qemu_version
@@ -100,8 +99,7 @@ def publish(machine: Machine, folder: Path, name: str = READY) -> None:
     machine.save(name)
     machine.watch.expected = True
     machine.process.kill()
-    for path in machine.disk_files():
-        run(["cp", "--reflink=auto", "--sparse=always", path, folder / path.name], timeout_s=300)
+    machine.files.copy(folder)
     (folder / MANIFEST).write_text(json.dumps({"name": name}) + "\n")
 
 

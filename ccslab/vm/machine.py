@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,16 +18,14 @@ from ccslab.vm.accel import TCG, Accel
 from ccslab.vm.checkpoint import Checkpoint
 from ccslab.vm.console import LOGIN, Console
 from ccslab.vm.death import Watch
+from ccslab.vm.disks import Disks
 from ccslab.vm.qemu import (
-    STATE_DISK_BYTES,
     Boot,
     Channels,
     CommandLine,
     Disk,
     Hardware,
     Process,
-    copy_overlay,
-    overlay,
     ports,
 )
 from ccslab.vm.qmp import Event, EventLog, Qmp
@@ -37,7 +34,6 @@ from ccslab.vm.ssh import Keys, Ssh
 BOOT_TIMEOUT_S = 600.0
 BOOT_SILENCE_S = 180.0  # systemd is silent for half a minute under TCG; a busy host makes that minutes
 SHUTDOWN_TIMEOUT_S = 90.0
-LOCK = "vm.lock"
 LAST_EVENT_S = 5.0
 LAST_WORDS_S = 2.0  # between QEMU's word of a panic and the console's, which come by two ways
 
@@ -85,6 +81,7 @@ class Machine:
         self.accel = accel
         self.forwards = dict({"ssh": 22, "http": 80} if forwards is None else forwards)
         self.disks = tuple(disks)
+        self.files = Disks(folder, image, disks)
         self.checkpoint = Checkpoint.read(checkpoint) if checkpoint else None
         self.watch = Watch(folder / "console.log", patience=patience)
         self.keys = Keys(folder / "ssh")
@@ -92,6 +89,7 @@ class Machine:
         self._ports: dict[str, int] = {}
         self._ssh: Ssh | None = None
         self._begun = 0.0
+        self._held = False
 
     # -- life ----------------------------------------------------------------------------------------
 
@@ -189,6 +187,11 @@ class Machine:
         self._cleanup.close()
         self.keys.close()
 
+    def kill(self) -> None:
+        """End QEMU now, for another thread than the machine's: whatever that waits for fails at once."""
+        if hasattr(self, "process"):
+            self.process.kill()
+
     # -- channels ------------------------------------------------------------------------------------
 
     @property
@@ -261,6 +264,39 @@ class Machine:
             self.set_clock()
         return seconds
 
+    def clone(self, name: str, folder: Path) -> Machine:
+        """Save the running guest under a name; a second machine, not yet started, that begins from there.
+
+        This one stands still while its disks are copied, and goes on. Whoever gets the clone enters or
+        stops it: its folder is held, and its disks are there, from now on.
+        """
+        twin = Machine(
+            self.what.kernel,
+            self.image,
+            folder,
+            append=self.what.append,
+            accel=self.accel,
+            forwards=self.forwards,
+            initrd=self.what.initrd,
+            disks=self.disks,
+            hardware=self.hardware,
+            patience=self.patience,
+        )
+        twin.checkpoint = Checkpoint(folder, name)
+        try:
+            with disk_errors(folder):
+                twin._hold()
+                self.qmp.execute("stop")  # which also writes what QEMU has not yet written
+                try:
+                    self.save(name)
+                    self.files.copy(folder)
+                finally:
+                    self.qmp.execute("cont")
+        except BaseException:
+            twin.stop()
+            raise
+        return twin
+
     def _monitor(self, line: str) -> None:
         said = self.qmp.monitor(line, timeout_s=120.0).strip()
         if said:
@@ -268,12 +304,15 @@ class Machine:
 
     # -- making --------------------------------------------------------------------------------------
 
+    def _hold(self) -> None:
+        self.files.hold()
+        self._cleanup.callback(self.files.release)
+        self._held = True
+
     def _open(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._cleanup.enter_context(_locked(self.folder))
-        remove_disks(self.folder)
-        self._cleanup.callback(remove_disks, self.folder)
-        self._make_disks()
+        if not self._held:
+            self._hold()
+        self.files.make(self.checkpoint)
         self.process = Process(self._command_line, log=self.folder / "qemu.log", on_exit=self._exited)
         self.console = Console(
             self.process.serial.detach(),
@@ -301,30 +340,10 @@ class Machine:
         }
         (self.folder / "machine.json").write_text(json.dumps(about, indent=1) + "\n")
 
-    def _make_disks(self) -> None:
-        bases = [Disk(base=self.image), *self.disks] if self.image else list(self.disks)
-        self._files: list[tuple[Path, str]] = []
-        for number, disk in enumerate(bases):
-            path = self.folder / f"disk{number}.qcow2"
-            if self.checkpoint:
-                copy_overlay(self.checkpoint.disk(path.name), path, disk.base)
-            else:
-                overlay(path, disk.base, disk.size_bytes)
-            self._files.append((path, disk.serial))
-        self._state = None if bases else self.folder / "state.qcow2"
-        if self._state and self.checkpoint:
-            copy_overlay(self.checkpoint.disk(self._state.name), self._state, None)
-        elif self._state:
-            overlay(self._state, None, STATE_DISK_BYTES)
-
     def _command_line(self, channels: Channels) -> CommandLine:
         return CommandLine(
-            self.hardware, self.what, self.accel, channels, self._files, self._state, self.forwards
+            self.hardware, self.what, self.accel, channels, self.files.files, self.files.state, self.forwards
         )
-
-    def disk_files(self) -> list[Path]:
-        """The guest's private disk files."""
-        return [path for path, _ in self._files] + ([self._state] if self._state else [])
 
     # -- news ----------------------------------------------------------------------------------------
 
@@ -345,37 +364,6 @@ class Machine:
             self.watch.declare(f"a disk of the guest failed: {event.data.get('reason', '')}")
         elif event.name == "SHUTDOWN" and event.data.get("guest"):
             self.watch.declare(f"the guest ended by itself ({event.data.get('reason', '')})")
-
-
-def sweep(root: Path) -> int:
-    """Remove the disks that killed runs left below ``root`` (one folder a machine); returns how many runs."""
-    swept = 0
-    for lock in sorted(root.glob(f"*/{LOCK}")) + sorted(root.glob(f"*/*/{LOCK}")):
-        with contextlib.suppress(InfrastructureError, OSError), _locked(lock.parent):
-            remove_disks(lock.parent)
-            swept += 1
-    return swept
-
-
-def remove_disks(folder: Path) -> None:
-    """Remove a stopped guest's private disks."""
-    for path in folder.glob("*.qcow2"):
-        path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold a machine's folder; the lock ends with this process, however that ends."""
-    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InfrastructureError("another guest runs in this folder", where=folder) from error
-        yield
-        (folder / LOCK).unlink(missing_ok=True)
-    finally:
-        os.close(handle)
 
 
 def _unused(path: Path) -> Path:

@@ -29,6 +29,9 @@ EMULATED_CPUS = {"x86_64": "max", "i386": "max,family=15,model=107,stepping=1"}
 # On a busy host QEMU's timer ticks too rarely for Linux's test of it, and a kernel that finds no timer that
 # works panics: "IO-APIC + timer doesn't work!" ended boots of 6.1 under a load of 13.
 APPEND = ("console=ttyS0", "panic=-1", "tsc=reliable", "no_timer_check", "rcupdate.rcu_cpu_stall_suppress=1")
+# QEMU 7.2 keeps what it has translated by its virtual address, too, so that each program which is executed
+# somewhere else is translated anew: requests to CGIs took 3.5 times as long (docs/vm.md).
+EMULATED_APPEND = ("norandmaps",)
 HOST = "127.0.0.1"
 STATE_DISK_BYTES = 1 << 30  # virtual; holds the snapshots of a guest without a disk
 
@@ -143,7 +146,8 @@ class CommandLine:
         forwards = "".join(f",hostfwd=tcp:{HOST}:0-:{port}" for port in self.forwards.values())
         argv += ["-netdev", f"user,id=net0,restrict=on{forwards}"]
         argv += ["-device", "virtio-net-pci,netdev=net0,romfile="]
-        argv += ["-kernel", str(self.boot.kernel), "-append", self.boot.command_line]
+        words = [self.boot.command_line, *(EMULATED_APPEND if self.accel.name == "tcg" else ())]
+        argv += ["-kernel", str(self.boot.kernel), "-append", " ".join(words)]
         if self.boot.initrd:
             argv += ["-initrd", str(self.boot.initrd)]
         return [*argv, *self.extra]

@@ -21,7 +21,8 @@ from ccslab.vm.accel import TCG
 from ccslab.vm.checkpoint import ensure
 from ccslab.vm.console import SHELL
 from ccslab.vm.death import GuestDied
-from ccslab.vm.machine import Machine, sweep
+from ccslab.vm.disks import sweep
+from ccslab.vm.machine import Machine
 from ccslab.vm.qemu import Hardware
 
 pytestmark = pytest.mark.guest

@@ -19,7 +19,8 @@ from ccslab.vm import accel
 from ccslab.vm.accel import TCG, Accel
 from ccslab.vm.cast import Cast
 from ccslab.vm.checkpoint import KIND, ensure
-from ccslab.vm.machine import LOCK, Machine, _locked, sweep
+from ccslab.vm.disks import LOCK, locked, sweep
+from ccslab.vm.machine import Machine
 from ccslab.vm.qemu import EMULATED_CPUS, Boot, Channels, CommandLine, Hardware, ports
 from ccslab.vm.qmp import EventLog
 from ccslab.vm.ssh import Keys
@@ -59,7 +60,7 @@ def test_the_command_line_of_the_kernel() -> None:
     (append,) = after(command_line(), "-append")
     assert append == (
         "console=ttyS0 panic=-1 tsc=reliable no_timer_check rcupdate.rcu_cpu_stall_suppress=1"
-        " root=/dev/vda rw quiet CCS=disabled"
+        " root=/dev/vda rw quiet CCS=disabled norandmaps"
     )
     (append,) = after(command_line(boot=Boot(Path("k"), root=False)), "-append")
     assert "root=" not in append
@@ -235,7 +236,7 @@ def test_leftovers_of_the_living_stay(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "disk0.qcow2").touch()
         (tmp_path / name / LOCK).touch()
-    with _locked(tmp_path / "alive"):
+    with locked(tmp_path / "alive"):
         assert sweep(tmp_path) == 1
     assert not (tmp_path / "dead" / "disk0.qcow2").exists()
     assert (tmp_path / "alive" / "disk0.qcow2").exists()

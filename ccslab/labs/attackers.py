@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A lab's attacks, on clones of its guest that go back to their beginning before each."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ccslab.errors import LabError
+from ccslab.labs import attacking
+from ccslab.labs.guest import Guest
+from ccslab.labs.results import WANTED, Check, Phase, PhaseResult, Results
+from ccslab.labs.splats import Witness
+from ccslab.labs.step import HttpStep
+from ccslab.vm.machine import Machine
+
+FOLDER = "attacks"
+
+
+class Attackers:
+    """Tries every attack in each mode it is given; a context, whose end ends what still runs.
+
+    :param folder: the run's; each mode's guest keeps its console there, below ``attacks-<mode>``.
+    :param guests: how many clones run at once, while the lab's guest goes on; 0: one, when ``finish`` is
+        called, after that has ended.
+    """
+
+    def __init__(self, results: Results, folder: Path, *, guests: int = 1) -> None:
+        self.results = results
+        self.folder = folder
+        self.at_once = guests > 0
+        self.result = PhaseResult(Phase.ATTACKED)
+        self._pool = ThreadPoolExecutor(max(1, guests), thread_name_prefix="attackers")
+        self._tried: list[Future[None]] = []
+        self._waiting: list[Callable[[], None]] = []
+        self._machines: list[Machine] = []
+        self._over = threading.Event()
+        self._telling = threading.Lock()
+        self._began = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        for machine in self._machines:
+            machine.kill()
+        self._pool.shutdown(cancel_futures=True)
+        for machine in self._machines:
+            machine.stop()
+
+    def begin(self, guest: Guest, mode: Phase) -> None:
+        """Clone the guest as it is now, and try the attacks on the clone."""
+        machine = guest.clone(mode, self.folder / f"{FOLDER}-{mode}")
+        self._machines.append(machine)
+
+        def work() -> None:
+            self._try(machine, guest, mode)
+
+        if self.at_once:
+            self._tried.append(self._pool.submit(work))
+        else:
+            self._waiting.append(work)
+
+    def look(self) -> None:
+        """Whether all is well so far.
+
+        :raises LabError: a clone's world failed.
+        """
+        for one in self._tried:
+            if one.done():
+                one.result()
+
+    def finish(self) -> None:
+        """Wait for all attacks.
+
+        :raises LabError: a clone's world failed.
+        """
+        self._tried += [self._pool.submit(work) for work in self._waiting]
+        self._waiting.clear()
+        for one in self._tried:
+            one.result()
+
+    def _try(self, machine: Machine, original: Guest, mode: Phase) -> None:
+        if self._over.is_set():
+            return
+        self._began = self._began or time.monotonic()
+        with machine:
+            machine.boot()
+            guest = Guest(machine, original.lab, original.folder)
+            guest.save(mode)  # with the prompt that the clone's console knows
+            witness = Witness(guest, self.folder, self.results.checks.append, prefix=f"{mode}-")
+            try:
+                for attack in self.results.attacks:
+                    if self._over.is_set():
+                        return
+                    self._attack(guest, attack.name, mode)
+                witness.hear(Phase.ATTACKED)
+            except BaseException:
+                with contextlib.suppress(LabError):  # the first error is the one to be told
+                    witness.hear(Phase.ATTACKED)
+                raise
+            finally:
+                with self._telling:
+                    self.result.add(guest.stopwatch.take(), 0.0)
+                    self.result.seconds = round(time.monotonic() - self._began, 1)
+
+    def _attack(self, guest: Guest, name: str, mode: Phase) -> None:
+        """One attack from the checkpoint, and the check of its outcome."""
+        (attack,) = [one for one in guest.lab.attacks if one.name == name]
+        (told,) = [one for one in self.results.attacks if one.name == name]
+        outcome = attacking.run_attack(guest, attack, mode, mode, told)
+        passed = outcome is WANTED[mode]
+        detail = f"{outcome}; status {told.status.get(mode)}; records: {'; '.join(told.records[mode][:4])}"
+        check = Check(Phase.ATTACKED, f"attack {name} is {WANTED[mode]}", passed, "" if passed else detail)
+        with self._telling:
+            self.result.requests += sum(isinstance(step, HttpStep) for step in attack.steps)
+            self.result.violations += len(told.records[mode])
+            self.results.checks.append(check)
