@@ -17,6 +17,7 @@ def timings(results: Results) -> Table:
     """Wall seconds of each phase, by what was waited for; how often, in the last line."""
     shown = [what for what in What if any(what in phase.spent for phase in results.phases)]
     table = plain_table("Where the time went, in seconds")
+    table.padding = (0, 0)  # ten columns in a terminal's 80
     for name in ("phase", "all", *shown):
         table.add_column(name, justify="left" if name == "phase" else "right", no_wrap=True)
     for phase in results.phases:

@@ -189,6 +189,31 @@ def test_two_clones_of_one_checkpoint_at_once(make: MakeMachine, tmp_path: Path)
         assert abs(int(one.console.run("date +%s").output) - time.time()) < 5
 
 
+def test_a_clone_of_a_running_guest(make: MakeMachine, tmp_path: Path) -> None:
+    with make() as guest:
+        up(guest)
+        guest.console.run("echo common > /tmp/state; sleep 1000 & echo $! > /tmp/pid", check=True)
+        twin = guest.clone("there", tmp_path / "twin")
+        guest.console.run("echo original > /tmp/state", check=True)
+        assert sweep(tmp_path) == 0, "its disks are held before it is started"
+        with twin:
+            assert twin.boot() < 20
+            assert twin.console.run("cat /tmp/state; kill -0 $(cat /tmp/pid)") == (0, "common\n")
+            twin.console.run("echo twin > /tmp/state", check=True)
+            assert guest.console.run("cat /tmp/state") == (0, "original\n")
+            twin.save("there")  # with the prompt of its own console
+            twin.console.run("rm /tmp/state", check=True)
+            twin.load("there")
+            assert twin.console.run("cat /tmp/state") == (0, "twin\n")
+        guest.load("there")
+        assert guest.console.run("cat /tmp/state") == (0, "common\n")
+        unused = guest.clone("again", tmp_path / "unused")
+        assert list((tmp_path / "unused").glob("*.qcow2"))
+        unused.stop()
+        assert guest.console.run("true").status == 0
+    assert not list(tmp_path.glob("*/*.qcow2"))
+
+
 def test_one_folder_holds_one_guest(make: MakeMachine) -> None:
     with make(), pytest.raises(InfrastructureError, match="another guest runs"):
         make().__enter__()

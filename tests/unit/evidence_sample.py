@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from ccslab.labs.results import WANTED, AttackResult, Check, Outcome, Phase, PhaseResult, Results
+from ccslab.labs.stopwatch import Spent, What
 
 RECORD = (
     "#2026/11/22 05:31:07# profile=3 mode=enforcing granted=no (global-pid=812) task={ pid=812 }\n"
@@ -30,7 +31,7 @@ def passed() -> Results:
         kernel="6.12",
         release="6.12.0-ccs",
         accel="tcg",
-        phases=[PhaseResult(phase, 10.5, 20, 3) for phase in Phase],
+        phases=[PhaseResult(phase, 10.5, 20, 3, {What.HTTP: Spent(9.5, 20)}) for phase in Phase],
         attacks=[
             attack("shadow", "A CGI reads /etc/shadow"),
             attack(

@@ -66,7 +66,13 @@ def test_the_keys_the_issue_names(tmp_path: Path) -> None:
     document = json.loads(write_results(sample.failed(), tmp_path).read_bytes())
     assert document["schema"] == 1
     assert document["verdict"] == "failed"
-    assert document["phases"][0] == {"name": "boot", "seconds": 10.5, "requests": 20, "violations": 3}
+    assert document["phases"][0] == {
+        "name": "boot",
+        "seconds": 10.5,
+        "requests": 20,
+        "violations": 3,
+        "spent": {"http": {"seconds": 9.5, "times": 20}},
+    }
     shadow, injection = document["attacks"]
     assert [shadow[key] for key in ("disabled", "permissive", "enforcing")] == [
         "succeeded",

@@ -18,6 +18,7 @@ from ccslab.evidence import table
 from ccslab.evidence.run import Run
 from ccslab.labs.engine import Engine
 from ccslab.labs.results import Check, Outcome, Phase, PhaseResult, Results
+from ccslab.labs.stopwatch import Stopwatch
 
 RUN = Path("runs/sample-lab-x86_64-6.12-20251122T120000Z")
 
@@ -156,7 +157,7 @@ def test_the_engine_tells_of_a_phase_that_an_error_ended(tmp_path: Path) -> None
         watch=SimpleNamespace(splats=SimpleNamespace(take=lambda timeout_s: []), patience=1.0),
         alive=lambda: False,
     )
-    guest = SimpleNamespace(lab=SimpleNamespace(attacks=()), machine=machine)
+    guest = SimpleNamespace(lab=SimpleNamespace(attacks=()), machine=machine, stopwatch=Stopwatch())
     engine = Engine(
         guest,  # type: ignore[arg-type]
         results,

@@ -11,6 +11,7 @@ import pytest
 
 from ccslab.labs.inspection import inspect
 from ccslab.labs.results import Phase, PhaseResult
+from ccslab.labs.stopwatch import Stopwatch
 
 Checks = dict[str, tuple[bool, str]]
 
@@ -29,7 +30,10 @@ def engine(tmp_path: Path, checks: Checks) -> Any:
         lab=SimpleNamespace(folder=folder),
         folder=tmp_path / "run",
         guest=SimpleNamespace(
-            patience=1.0, folder="/proc/ccs", machine=SimpleNamespace(ssh=SimpleNamespace(testinfra=[]))
+            stopwatch=Stopwatch(),
+            patience=1.0,
+            folder="/proc/ccs",
+            machine=SimpleNamespace(ssh=SimpleNamespace(testinfra=[])),
         ),
         check=lambda result, name, passed, detail="": checks.update({name: (passed, detail)}),
     )
