@@ -121,6 +121,18 @@ def lab_scenario(settings, name, golden=False, timings=False):
 @settings_task(
     {**KERNEL, **ACCEL, **JOBS},
     positional=["name"],
+    help={"name": "which lab", "only": "lines and attacks only in whose domain, text or name this is"},
+)
+def lab_mutate(settings, name, only=""):
+    """Whether each line of a lab's golden policy is needed."""
+    from ccslab.evidence.mutation import mutate
+
+    return mutate(settings, name, only=only)
+
+
+@settings_task(
+    {**KERNEL, **ACCEL, **JOBS},
+    positional=["name"],
     help={
         "name": "which lab",
         "kernel": "two with a comma, without the patches and with them; of one, its stock kernel comes first",
@@ -355,6 +367,7 @@ for name, tasks in {
         scenario=lab_scenario,
         compare=lab_compare,
         parity=lab_parity,
+        mutate=lab_mutate,
         list=lab_list,
         show=lab_show,
         status=lab_status,

@@ -96,7 +96,6 @@ class Attackers:
         with machine:
             machine.boot()
             guest = Guest(machine, original.lab, original.folder)
-            guest.save(mode)  # with the prompt that the clone's console knows
             witness = Witness(guest, self.folder, self.results.checks.append, prefix=f"{mode}-")
             try:
                 for attack in self.results.attacks:

@@ -3,11 +3,37 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ccslab.labs.client import Exchange
 from ccslab.labs.definition import Attack
 from ccslab.labs.guest import Guest
 from ccslab.labs.results import AttackResult, Outcome, Phase
 from ccslab.policy.audit import Record
+
+
+class Attempt(NamedTuple):
+    """One try of an attack: what was observed."""
+
+    gained: bool
+    """Whether the attacker got what he wanted."""
+    records: list[Record]
+    """What protected domains were not granted."""
+    status: int
+    """HTTP status of the last request, 0 if there was none."""
+
+
+def attempt(guest: Guest, attack: Attack, *, audited: bool = True) -> Attempt:
+    """Try an attack on the guest as it is, over its console and its HTTP port.
+
+    :param audited: whether the mode is one that leaves records.
+    """
+    with guest.on_console():
+        exchanges = guest.perform(attack.steps)
+        last = exchanges[-1] if exchanges else None
+        gained = _gained(guest, attack, last)
+        records = guest.violations() if audited else []
+    return Attempt(gained, records, last.status if last else 0)
 
 
 def run_attack(guest: Guest, attack: Attack, phase: Phase, checkpoint: str, result: AttackResult) -> Outcome:
@@ -16,16 +42,12 @@ def run_attack(guest: Guest, attack: Attack, phase: Phase, checkpoint: str, resu
     The verdict is the kernel's: this only reads what it logged and looks for what the attacker wanted.
     """
     guest.go_back(checkpoint)
-    with guest.on_console():
-        exchanges = guest.perform(attack.steps)
-        last = exchanges[-1] if exchanges else None
-        gained = _gained(guest, attack, last)
-        records = [] if phase is Phase.DISABLED else guest.violations()
-    matching = [record for record in records if attack.enforcing.record.search(record.request)]
-    result.records[phase] = [f"{record.domain}: {record.request}" for record in records]
-    if last is not None:
-        result.status[phase] = last.status
-    result.outcomes[phase] = judge(attack, phase, gained, matching, last.status if last else 0)
+    tried = attempt(guest, attack, audited=phase is not Phase.DISABLED)
+    matching = [record for record in tried.records if attack.enforcing.record.search(record.request)]
+    result.records[phase] = [f"{record.domain}: {record.request}" for record in tried.records]
+    if tried.status:
+        result.status[phase] = tried.status
+    result.outcomes[phase] = judge(attack, phase, tried.gained, matching, tried.status)
     return result.outcomes[phase]
 
 

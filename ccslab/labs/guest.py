@@ -106,11 +106,11 @@ class Guest:
         A checkpoint load breaks TCP connections, and a new SSH login costs seconds in an emulated guest;
         the serial line survives, which is what makes an attack from a checkpoint cheap.
         """
-        self._by_console = True
+        before, self._by_console = self._by_console, True
         try:
             yield
         finally:
-            self._by_console = False
+            self._by_console = before
 
     def root(self, command: str, *, timeout_s: float = STEP_TIMEOUT_S, check: bool = True) -> tuple[int, str]:
         """Run a command as root, over SSH (an exempt domain); returns (exit status, output)."""
@@ -174,16 +174,18 @@ class Guest:
 
     # Audit records
 
-    def records(self) -> list[Record]:
+    def records(self, most: int = 0) -> list[Record]:
         """The protected domains' records of what happened until now, in the files' order.
 
         The audit log is a queue: the administrator's shell, permissive, makes a file nobody learned to
         make, and when that record is in the log so is everything before it (rootfs/src/auditread.c).
+
+        :param most: stop at so many, of a program that may never tire of being denied; 0: all.
         """
         with self.stopwatch.span(What.AUDIT):
-            return self._records()
+            return self._records(most)
 
-    def _records(self) -> list[Record]:
+    def _records(self, most: int) -> list[Record]:
         self._marks += 1
         mark = f"{MARKS}.{self._marks}.{time.monotonic_ns()}"
         limit_s = MARK_TIMEOUT_S * self.patience
@@ -191,10 +193,11 @@ class Guest:
         # On the console: SSH is exempt, and what it does is in no log.
         with self.machine.console.unrecorded():
             said = self.machine.console.run(
-                f"{AUDITREAD} {limit_s:.0f} {mark} {LOGS} -- {domains}", MARK_TIMEOUT_S + 10
+                f"{AUDITREAD}{f' -n {most}' if most else ''} {limit_s:.0f} {mark} {LOGS} -- {domains}",
+                MARK_TIMEOUT_S + 10,
             )
         made = f"file create {mark} "
-        if said.status != 0 or made not in said.output:
+        if said.status != 0 or (made not in said.output and not most):
             raise InfrastructureError(
                 f"the audit log cannot be read (status {said.status}): {said.output.strip()[-300:]}",
                 where=LOGS,
@@ -203,9 +206,14 @@ class Guest:
         records = parse_records(said.output, source="the guest's reject logs")
         return [record for record in records if MARKS not in record.request]
 
-    def violations(self) -> list[Record]:
-        """Records of protected domains that policy did not grant, after waiting for the auditor."""
-        return [record for record in self.records() if self.lab.guards(record.domain) and not record.granted]
+    def violations(self, most: int = 0) -> list[Record]:
+        """Records of protected domains that policy did not grant, after waiting for the auditor.
+
+        :param most: as of ``records``.
+        """
+        return [
+            record for record in self.records(most) if self.lab.guards(record.domain) and not record.granted
+        ]
 
     def forget_violations(self) -> None:
         """Empty the logs, so that what is read next happened next."""

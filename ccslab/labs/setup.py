@@ -114,6 +114,12 @@ def guests_mib(memory_mib: int, guests: int = 2) -> int:
     return guests * (memory_mib + OVERHEAD_MIB)
 
 
+def beside(lab: Lab, *, debug: bool) -> int:
+    """How many further guests there are memory and cores for, when none is to wait for another."""
+    cores = len(os.sched_getaffinity(0))
+    return max(0, min(available_mib() // guests_mib(memory_mib(lab, debug=debug), 1), cores) - 1)
+
+
 def attackers(lab: Lab, *, debug: bool) -> int:
     """How many guests there are memory and cores for beside the lab's own, at most one a mode."""
     guests = available_mib() // guests_mib(memory_mib(lab, debug=debug), 1)

@@ -103,13 +103,14 @@ def golden_folder(lab: Lab) -> Path:
 
 
 def golden(lab: Lab) -> tuple[str, str]:
-    """The golden policy's text: of domains, and of exceptions.
+    """The golden policy's text, of domains and of exceptions, in the words of the lab's architecture.
 
     :raises UserError: there is none.
     """
-    folder = golden_folder(lab)
+    folder, table = golden_folder(lab), declared(lab)
     mend = f"./inv lab.scenario {lab.name} --golden writes it"
-    return _text(folder / DOMAIN_FILE, mend), _text(folder / EXCEPTION_FILE, mend)
+    domains, exceptions = (_text(folder / name, mend) for name in (DOMAIN_FILE, EXCEPTION_FILE))
+    return table.translate(domains, lab.arch), table.translate(exceptions, lab.arch)
 
 
 def drift(lab: Lab, tuned: DomainPolicy, exceptions: ExceptionPolicy) -> list[str]:

@@ -15,7 +15,7 @@ from ccslab.policy import language, pathname, value
 
 @dataclass(frozen=True)
 class GroupRule:
-    """Names below ``root`` become ``@name``; its members are one pattern per depth.
+    """Names below ``root`` become ``@name``; its members are patterns for each depth.
 
     :param depth: declared number of levels; the depth found counts if it is greater or none is declared.
     :param exclude: names (patterns) that no level of the group stands for.
@@ -34,11 +34,17 @@ class GroupRule:
         return "\\*" + "".join(f"\\-{name}" for name in self.exclude)
 
     def members(self, depth: int) -> list[str]:
-        """The patterns for all levels down to ``depth``, and of the directories if they belong to it."""
+        """The patterns for all levels down to ``depth``, and of the directories if they belong to it.
+
+        The kernel ignores a last ``/\\*`` when the name ends before it: each pattern stands for the level
+        above as well, so that every other one would allow nothing more. Which of them matches a program is
+        seen, in its domain's name.
+        """
         root = self.root.rstrip("/")
         levels = [root + f"/{self.component()}" * level for level in range(1, depth + 1)]
         folders = [root + "/", *(f"{level}/" for level in levels)] if self.directories else []
-        return levels + folders
+        doubled = not self.exclude and "execute" not in self.operations
+        return (levels[::-1][::2][::-1] if doubled else levels) + folders
 
     def depth_of(self, path: str) -> int:
         """At which level below the root a name stands, 0 if the rule is not for it."""

@@ -70,14 +70,17 @@ class Console:
     :param log: file that gets every byte.
     :param cast: file of the recording (asciicast v2).
     :param watch: declares the guest dead; any wait raises GuestDied then.
+    :param nonce: what marks the prompt, of the guest that this one was cloned from.
     """
 
-    def __init__(self, handle: int, *, log: Path, cast: Path, watch: Watch, title: str = "ccs-lab") -> None:
+    def __init__(
+        self, handle: int, *, log: Path, cast: Path, watch: Watch, title: str = "ccs-lab", nonce: str = ""
+    ) -> None:
         self.watch = watch
         self.feed = Feed(
             handle, log=log, cast=Cast(cast, columns=COLUMNS, rows=ROWS, title=title), watch=watch
         )
-        self._nonce = secrets.token_hex(4)
+        self.nonce = nonce or secrets.token_hex(4)
         self._prepared = False
         self._in_step = False
 
@@ -148,7 +151,7 @@ class Console:
     def prepare(self, *, timeout_s: float = 60.0) -> None:
         """Give the shell whose prompt is on the screen the prompt that ``run`` reads."""
         with self.feed.unrecorded():
-            self.type(SETUP.format(nonce=self._nonce, columns=COLUMNS, rows=ROWS))
+            self.type(SETUP.format(nonce=self.nonce, columns=COLUMNS, rows=ROWS))
             self._until_prompt(timeout_s)
             self._prepared = True
 
@@ -209,15 +212,15 @@ class Console:
 
     def _finish(self, timeout_s: float, *, echoed: bool, keep_kernel: bool) -> Output:
         status, raw = self._until_prompt(timeout_s)
-        begin = rf"\x1b\]133;C;aid={self._nonce}\x07"
+        begin = rf"\x1b\]133;C;aid={self.nonce}\x07"
         return Output(status, said(raw, begin, echoed=echoed, keep_kernel=keep_kernel))
 
     def _until_prompt(self, timeout_s: float) -> tuple[int, str]:
         """Wait for the marked prompt; returns the status it shows and the raw text before it."""
         self._in_step = False
-        _, match = self.expect(rf"\x1b\]133;D;(\d+);aid={self._nonce}\x07", timeout_s)
+        _, match = self.expect(rf"\x1b\]133;D;(\d+);aid={self.nonce}\x07", timeout_s)
         before = str(self.feed.before)
-        self.expect(rf"\x1b\]133;B;aid={self._nonce}\x07", timeout_s)
+        self.expect(rf"\x1b\]133;B;aid={self.nonce}\x07", timeout_s)
         self._in_step = True
         return int(match.group(1)), before
 
@@ -228,6 +231,6 @@ class Console:
         while True:  # if it had just ended by itself there is a second prompt
             self.feed.begin_wait(None)
             try:
-                self.feed.expect(rf"\x1b\]133;B;aid={self._nonce}\x07", timeout=self.watch.patience)
+                self.feed.expect(rf"\x1b\]133;B;aid={self.nonce}\x07", timeout=self.watch.patience)
             except pexpect.TIMEOUT:
                 return

@@ -90,6 +90,7 @@ class Machine:
         self._ssh: Ssh | None = None
         self._begun = 0.0
         self._held = False
+        self._nonce = ""
 
     # -- life ----------------------------------------------------------------------------------------
 
@@ -283,6 +284,7 @@ class Machine:
             patience=self.patience,
         )
         twin.checkpoint = Checkpoint(folder, name)
+        twin._nonce = self.console.nonce  # the prompt in whatever was saved until now
         try:
             with disk_errors(folder):
                 twin._hold()
@@ -320,6 +322,7 @@ class Machine:
             cast=_unused(self.folder / "console.cast"),
             watch=self.watch,
             title=f"ccs-lab: {self.folder.name}",
+            nonce=self._nonce,
         )
         self._cleanup.callback(self.console.close)
         self._cleanup.callback(self.process.kill)

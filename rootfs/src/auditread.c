@@ -2,12 +2,15 @@
 /*
  * auditread: prints what ccs-auditd has written of some domains until now.
  *
- *	auditread SECONDS MARK LOG... -- DOMAIN...
+ *	auditread [-n COUNT] SECONDS MARK LOG... -- DOMAIN...
  *
  * The audit log is a queue: this makes the file MARK, which its own domain never learned to make and is permissive,
  * removes it, and waits until that record is in one of the logs. So is, then, all that happened before. Prints the
  * records of the domains and of those below them, the logs in the order given, and the mark's own: the rest may be
  * ten times as much, and a serial line is slow.
+ *
+ * With -n it is done with so many records of the domains, too, and prints no more: a program that tries what is denied
+ * for ever writes thousands, and the kernel's queue may have had no room for the mark.
  *
  * One static program, because the shell, timeout, tail, grep and awk in its place take an emulated guest half a
  * second each time.
@@ -17,6 +20,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,7 +80,8 @@ static int wanted(const char *record, char *const *domains)
 	return 0;
 }
 
-static int print(const char *path, const char *mark, char *const *domains)
+/* Goes through a log's records, prints them if told to, and takes those of the domains off what is left. */
+static int read_log(const char *path, const char *mark, char *const *domains, long *left, int printing)
 {
 	char *text = contents(path), *end;
 
@@ -91,10 +96,25 @@ static int print(const char *path, const char *mark, char *const *domains)
 		} else {
 			end = record + strlen(record);
 		}
-		if (wanted(record, domains) || strstr(record, mark))
+		if (wanted(record, domains)) {
+			if (!*left)
+				continue;
+			--*left;
+		} else if (!strstr(record, mark)) {
+			continue;
+		}
+		if (printing)
 			printf("%s\n\n", record);
 	}
 	free(text);
+	return 0;
+}
+
+static int read_logs(char *const *logs, const char *mark, char *const *domains, long *left, int printing)
+{
+	for (; *logs; logs++)
+		if (read_log(*logs, mark, domains, left, printing))
+			return 3;
 	return 0;
 }
 
@@ -108,17 +128,23 @@ static long now_ms(void)
 
 int main(int argc, char **argv)
 {
-	char **logs = argv + 3, **domains = logs;
+	char **logs, **domains;
 	char events[4096] __attribute__((aligned(8)));
-	long deadline;
+	long deadline, most = LONG_MAX;
 	struct pollfd news = { .events = POLLIN };
 	char *made;
 	int mark;
 
+	if (argc > 2 && !strcmp(argv[1], "-n")) {
+		most = atol(argv[2]);
+		argv += 2;
+		argc -= 2;
+	}
+	logs = domains = argv + 3;
 	while (domains < argv + argc && strcmp(*domains, "--"))
 		domains++;
-	if (argc < 5 || domains >= argv + argc || domains == logs) {
-		fprintf(stderr, "usage: auditread SECONDS MARK LOG... -- DOMAIN...\n");
+	if (argc < 5 || most <= 0 || domains >= argv + argc || domains == logs) {
+		fprintf(stderr, "usage: auditread [-n COUNT] SECONDS MARK LOG... -- DOMAIN...\n");
 		return 2;
 	}
 	*domains++ = NULL;
@@ -139,16 +165,19 @@ int main(int argc, char **argv)
 	if (mark < 0 || close(mark) || unlink(argv[2]))
 		return refused(argv[2]);
 	for (;;) {
-		long left = deadline - now_ms();
+		long left = deadline - now_ms(), more = most;
+		int enough = 0;
 
-		for (char **log = logs; *log; log++) {
-			if (!has(*log, made))
-				continue;
-			for (log = logs; *log; log++)
-				if (print(*log, made, domains))
-					return 3;
-			return 0;
+		for (char **log = logs; *log; log++)
+			enough |= has(*log, made);
+		if (!enough && most < LONG_MAX) {
+			if (read_logs(logs, made, domains, &more, 0))
+				return 3;
+			enough = !more;
+			more = most;
 		}
+		if (enough)
+			return read_logs(logs, made, domains, &more, 1);
 		if (left <= 0) {
 			fprintf(stderr, "auditread: no record of %s within %s s\n", argv[2], argv[1]);
 			return 1;

@@ -60,7 +60,7 @@ class Lab:
         monkeypatch.setattr(attacking, "run_attack", self.attack)
 
     def guest(self, machine: Any, lab: Any, folder: str) -> Any:
-        return SimpleNamespace(machine=machine, lab=lab, stopwatch=Stopwatch(), save=lambda name: None)
+        return SimpleNamespace(machine=machine, lab=lab, stopwatch=Stopwatch())
 
     def witness(self, *args: Any, **more: Any) -> Any:
         return SimpleNamespace(hear=lambda phase: self.told.append(f"{more['prefix']}heard"))

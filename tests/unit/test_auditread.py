@@ -36,10 +36,18 @@ def start(program: Path, tmp_path: Path) -> Iterator[Start]:
     """Start it on the two logs of the folder, to wait so many seconds."""
     started: list[subprocess.Popen[str]] = []
 
-    def begin(seconds: int, *domains: str) -> subprocess.Popen[str]:
+    def begin(seconds: int, *domains: str, most: int = 0) -> subprocess.Popen[str]:
         logs = [tmp_path / "reject_003.log", tmp_path / "reject_002.log"]
         child = subprocess.Popen(
-            [program, str(seconds), tmp_path / "mark", *logs, "--", *domains],
+            [
+                program,
+                *(["-n", str(most)] if most else []),
+                str(seconds),
+                tmp_path / "mark",
+                *logs,
+                "--",
+                *domains,
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -61,8 +69,10 @@ def called(program: Path, *arguments: str, cwd: Path) -> subprocess.CompletedPro
 
 def watches(pid: int) -> bool:
     """Whether a process has all its watches and sleeps (the mark is made and gone by then)."""
-    infos = Path(f"/proc/{pid}/fdinfo")
-    told = "".join(one.read_text() for one in infos.iterdir())
+    try:
+        told = "".join(one.read_text() for one in Path(f"/proc/{pid}/fdinfo").iterdir())
+    except FileNotFoundError:  # one it has closed meanwhile
+        return False
     return "inotify wd:" in told and Path(f"/proc/{pid}/stat").read_text().split()[2] == "S"
 
 
@@ -105,11 +115,31 @@ def test_the_record_of_its_own_execution_is_not_the_marks(start: Start, tmp_path
     assert errors == f"auditread: no record of {tmp_path}/mark within 1 s\n"
 
 
-@pytest.mark.parametrize("arguments", [[], ["1", "mark", "--", "<kernel>"], ["1", "mark", "log", "<kernel>"]])
+def test_no_more_than_asked_for_and_no_mark_then(start: Start, tmp_path: Path) -> None:
+    denied = [record(APACHE, f"file rename /a /{number}") for number in range(3)]
+    (tmp_path / "reject_003.log").write_text("".join(denied))
+    child = start(20, APACHE, most=2)
+    assert child.communicate(timeout=20) == ("".join(denied[:2]), "")
+
+
+def test_fewer_than_asked_for_are_waited_for(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "reject_003.log").write_text(record(APACHE, "file rename /a /b"))
+    assert start(1, APACHE, most=2).wait(20) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["-n", "0", "1", "mark", "log", "--", "<kernel>"],
+        ["1", "mark", "--", "<kernel>"],
+        ["1", "mark", "log", "<kernel>"],
+    ],
+)
 def test_usage(program: Path, arguments: list[str], tmp_path: Path) -> None:
     done = called(program, *arguments, cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.startswith("usage: auditread SECONDS")
+    assert done.stderr.startswith("usage: auditread [-n COUNT] SECONDS")
 
 
 def test_a_folder_that_is_not_there_is_named(program: Path, tmp_path: Path) -> None:
