@@ -196,15 +196,15 @@ def show_proof(proof: Proof) -> None:
         show(table, console)
     for line in proof.idle():
         console.print(f"{EXPLAINED} explains a line that is needed: {line}")
-    table = plain_table("What stops each attack")
+    table = plain_table("What stops each attack, and how many lines would let it through")
     table.add_column("attack", ratio=1, overflow="fold")
-    table.add_column("with these lines the kernel", no_wrap=True)
+    table.add_column("denied", ratio=2, overflow="fold")
     table.add_column("lines", justify="right")
-    table.add_column("what the kernel denies without them", ratio=2, overflow="fold")
+    table.add_column("with them", no_wrap=True)
     for attack in proof.attacks:
-        said = "lets it through" if attack.through else "stops it still !"
+        said = "through" if attack.through else "stopped !"
         what = Text(one_line(attack.stopped_by or "-"))
-        table.add_row(Text(one_line(attack.title)), said, str(len(attack.lines)), what)
+        table.add_row(Text(one_line(attack.title)), what, str(len(attack.lines)), said)
     show(table, console)
 
 

@@ -29,8 +29,8 @@ EMULATED_CPUS = {"x86_64": "max", "i386": "max,family=15,model=107,stepping=1"}
 # On a busy host QEMU's timer ticks too rarely for Linux's test of it, and a kernel that finds no timer that
 # works panics: "IO-APIC + timer doesn't work!" ended boots of 6.1 under a load of 13.
 APPEND = ("console=ttyS0", "panic=-1", "tsc=reliable", "no_timer_check", "rcupdate.rcu_cpu_stall_suppress=1")
-# A program that is executed somewhere else QEMU 7.2 translates anew, by what `info jit` counts: requests to CGIs
-# took 3.5 times as long (docs/vm.md).
+# A program that is executed somewhere else QEMU 7.2 translates anew, by what `info jit` counts: requests to
+# CGIs took 3.5 times as long (docs/vm.md).
 EMULATED_APPEND = ("norandmaps",)
 HOST = "127.0.0.1"
 STATE_DISK_BYTES = 1 << 30  # virtual; holds the snapshots of a guest without a disk
