@@ -177,6 +177,14 @@ def lab_show(c, name, svg="", timings=False):
     return overview.show_run(choose(c), name, svg=svg, show_timings=timings)
 
 
+@lab_task(positional=["name"], help={"name": "which lab", "shots": "a folder for pictures of it (Chromium)"})
+def lab_report(c, name, shots=""):
+    """The page of a lab's newest run again, with what was proved since."""
+    from ccslab.evidence import overview
+
+    overview.report(choose(c), name, shots=shots)
+
+
 @lab_task()
 def lab_status(c):
     """What is built, and how the runs ended."""
@@ -370,6 +378,7 @@ for name, tasks in {
         mutate=lab_mutate,
         list=lab_list,
         show=lab_show,
+        report=lab_report,
         status=lab_status,
         clean=lab_clean,
         doctor=lab_doctor,

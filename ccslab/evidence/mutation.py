@@ -41,6 +41,8 @@ class Proof:
     mutants: list[Mutant] = field(default_factory=list)
     attacks: list[Widened] = field(default_factory=list)
     explained: dict[Line, str] = field(default_factory=dict)
+    only: str = ""
+    """Of which lines and attacks, if not of all."""
 
     @property
     def share(self) -> float:
@@ -68,6 +70,7 @@ class Proof:
         return {
             "schema": SCHEMA,
             "passed": self.passed,
+            "only": self.only,
             "needed": round(self.share, 4),
             "lines": [
                 {
@@ -102,7 +105,7 @@ def mutate(settings: Settings, name: str, *, only: str = "") -> int:
     """
     began = time.monotonic()
     lab = definition.find(name, settings.root, settings.arch)
-    proof = Proof(explained=explanations(lab))
+    proof = Proof(explained=explanations(lab), only=only)
     telling = threading.Lock()
     step: list[progress.Step] = []
 

@@ -17,8 +17,10 @@ from ccslab.errors import EXIT_INFRASTRUCTURE, EXIT_PASSED, EXIT_VERDICT
 from ccslab.evidence import run as runs
 from ccslab.evidence.completeness import verify_complete
 from ccslab.evidence.manifest import MANIFEST, read_manifest
+from ccslab.evidence.report.browser import VIEWS, screenshot
+from ccslab.evidence.report.page import write_report
 from ccslab.evidence.results import read_results, verdict_of
-from ccslab.evidence.table import show, show_results, show_runs, size
+from ccslab.evidence.table import show, show_results, show_runs, shown_path, size
 from ccslab.evidence.text import one_line, write
 from ccslab.evidence.timings import timings
 from ccslab.kernel import catalog
@@ -65,6 +67,21 @@ def show_run(settings: Settings, name: str, *, svg: str = "", show_timings: bool
     if not results.finished:
         return EXIT_INFRASTRUCTURE
     return EXIT_PASSED if results.passed else EXIT_VERDICT
+
+
+def report(settings: Settings, name: str, *, shots: str = "") -> None:
+    """Write the report of a lab's newest run again, with what was measured and proved since.
+
+    :param shots: a folder that gets pictures of it, ``report-<view>.png``.
+    """
+    lab = definition.find(name, settings.root)
+    folder = runs.latest(settings.runs, lab.name).folder
+    manifest = read_manifest(folder / MANIFEST)
+    page = write_report(read_results(folder), manifest, folder, guarded=lab.protected)
+    console.print(f"report: {shown_path(page)}")
+    for view in VIEWS if shots else ():
+        picture = screenshot(page, Path(shots).resolve() / f"report-{view.name}.png", view)
+        console.print(f"picture: {shown_path(picture)}")
 
 
 def show_status(settings: Settings) -> None:

@@ -50,6 +50,7 @@ def to_document(results: Results) -> dict[str, Any]:
                 "seconds": phase.seconds,
                 "requests": phase.requests,
                 "violations": phase.violations,
+                "began": phase.began,
                 "spent": {
                     what.value: {"seconds": round(spent.seconds, 3), "times": spent.times}
                     for what, spent in phase.spent.items()
@@ -134,6 +135,7 @@ def from_document(document: Any, where: str = RESULTS) -> Results:
                 violations=entry.get("violations", int),
                 # Runs of earlier days have no such key.
                 spent=_spent(entry.entry("spent")) if "spent" in entry.data else {},
+                began=entry.number("began") if "began" in entry.data else 0.0,
             )
             for entry in top.entries("phases")
         ],

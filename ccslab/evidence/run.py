@@ -31,6 +31,7 @@ from ccslab.evidence.text import disk_errors
 MARK = ".run"
 LATEST = "latest"
 RESULTS = "results.json"
+REPORT = "report.html"
 _NEW, _GONE = ".new-", ".gone-"
 
 

@@ -40,7 +40,7 @@ def scenario(
     kernel = catalog.find(settings).name
     results = Results(lab.name, settings.arch, kernel, release=parts.release, accel=str(parts.accel))
     console = progress.console
-    with recording(settings.runs, results, manifest) as run:
+    with recording(settings.runs, results, manifest, guarded=lab.protected) as run:
         try:
             _drive(settings, lab, parts, results, run.folder, update_golden=update_golden)
         except BaseException as error:

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ccslab.evidence.junit import reason
-from ccslab.evidence.run import RESULTS, Run, State
+from ccslab.evidence.run import REPORT, RESULTS, Run, State
 from ccslab.evidence.text import one_line
 from ccslab.labs.results import WANTED, AttackResult, Phase, PhaseResult, Results
 
@@ -60,10 +60,10 @@ def show_results(results: Results, folder: Path, seconds: float, console: Consol
 
 
 def last_line(results: Results, folder: Path, seconds: float) -> Text:
-    """Verdict, total time, and the path of results.json, which is in the run's folder."""
+    """Verdict, total time, and the path of the report, which is in the run's folder."""
     line = Text()
     line.append(results.verdict.upper(), STYLES[results.verdict])
-    line.append(f" in {duration(seconds)}: {shown_path(folder)}/{RESULTS}")
+    line.append(f" in {duration(seconds)}: {shown_path(folder)}/{REPORT}")
     return line
 
 

@@ -42,6 +42,7 @@ class Attackers:
         self._machines: list[Machine] = []
         self._over = threading.Event()
         self._telling = threading.Lock()
+        self._made = time.monotonic()
         self._began = 0.0
 
     def __enter__(self) -> Self:
@@ -92,7 +93,10 @@ class Attackers:
     def _try(self, machine: Machine, original: Guest, mode: Phase) -> None:
         if self._over.is_set():
             return
-        self._began = self._began or time.monotonic()
+        with self._telling:
+            if not self._began:
+                self._began = time.monotonic()
+                self.result.began = round(self._began - self._made, 1)
         with machine:
             machine.boot()
             guest = Guest(machine, original.lab, original.folder)

@@ -60,6 +60,7 @@ class Engine:
         self.baseline: dict[str, Exchange] = {}
         self.pids: dict[str, str] = {}
         self.witness = Witness(guest, folder, results.checks.append)
+        self.began = time.monotonic()
         self.attackers = Attackers(results, folder, guests=attackers)
         results.attacks = [AttackResult(attack.name, attack.title) for attack in self.lab.attacks]
 
@@ -94,6 +95,8 @@ class Engine:
         beside, result = result is not None, result or PhaseResult(name)
         self.results.phases.append(result)
         started = time.monotonic()
+        if not beside:
+            result.began = round(started - self.began, 1)
         try:
             yield result
             if not beside:

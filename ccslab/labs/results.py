@@ -74,6 +74,8 @@ class PhaseResult:
     """Audit records of protected domains in this phase that were not granted."""
     spent: dict[What, Spent] = field(default_factory=dict)
     """Where its time went."""
+    began: float = 0.0
+    """Seconds after the first of the run."""
 
     def add(self, spent: Mapping[What, Spent], seconds: float) -> None:
         """A further part of the phase."""

@@ -71,6 +71,7 @@ def test_the_keys_the_issue_names(tmp_path: Path) -> None:
         "seconds": 10.5,
         "requests": 20,
         "violations": 3,
+        "began": 0.0,
         "spent": {"http": {"seconds": 9.5, "times": 20}},
     }
     shadow, injection = document["attacks"]

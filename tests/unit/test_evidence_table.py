@@ -66,7 +66,7 @@ def test_a_passed_run() -> None:
     assert "1234567" in text
     assert "Drift from the golden policy: none" in text
     assert "What failed" not in text
-    assert text.splitlines()[-1] == f"PASSED in 12 min 04 s: {RUN}/results.json"
+    assert text.splitlines()[-1] == f"PASSED in 12 min 04 s: {RUN}/report.html"
 
 
 def test_a_failed_run_says_what_failed() -> None:

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a report tells, out of a run's folder and of what was found out beside it, as plain data."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ccslab.errors import UserError
+from ccslab.evidence import run as runs
+from ccslab.evidence.text import visible
+from ccslab.labs.results import WANTED, AttackResult, Phase, Results
+from ccslab.policy.diff import diff_domains, diff_exceptions
+from ccslab.policy.domain import DomainPolicy, parse_domain_policy
+from ccslab.policy.exception import parse_exception_policy
+
+STAGES = ("learned", "tuned", "enforcing")
+RECORDS_SHOWN = 6
+
+
+class Bar(NamedTuple):
+    """One bar of a chart; start and length in hundredths of the whole."""
+
+    name: str
+    start: float
+    length: float
+    told: str
+    kind: str = ""
+
+
+@dataclass
+class Twig:
+    """A domain and those below it."""
+
+    name: str
+    domain: str = ""
+    profile: int = 0
+    lines: list[str] = field(default_factory=list)
+    below: dict[str, Twig] = field(default_factory=dict)
+
+
+class Change(NamedTuple):
+    """What differs between the policies of two stages."""
+
+    earlier: str
+    later: str
+    less: int
+    more: int
+    text: list[str]
+
+
+def timeline(results: Results) -> list[Bar]:
+    """The phases as they lay beside each other."""
+    whole = max((phase.began + phase.seconds for phase in results.phases), default=0.0) or 1.0
+    return [
+        Bar(
+            phase.name,
+            100 * phase.began / whole,
+            100 * phase.seconds / whole,
+            f"{phase.seconds:.1f} s",
+            "beside" if phase.name is Phase.ATTACKED else "",
+        )
+        for phase in results.phases
+    ]
+
+
+def memory(results: Results) -> list[Bar]:
+    """Policy memory at each stage."""
+    most = max(results.policy_memory_bytes.values(), default=0) or 1
+    return [
+        Bar(stage, 0, 100 * count / most, f"{count:,} bytes")
+        for stage, count in results.policy_memory_bytes.items()
+    ]
+
+
+def cost(folder: Path, results: Results) -> tuple[list[Bar], str]:
+    """What requests cost when enforcing beside disabled, and of which measurement; empty without one."""
+    found = _newest(folder.parent / "cost", results, "cost.json")
+    if found is None:
+        return [], ""
+    where, document = found
+    requests = document["requests"]
+    most = max(max(one["ratio"] for one in requests) - 1, 0.001)
+    bars = [
+        Bar(
+            one["kind"],
+            0,
+            max(0.0, 100 * (one["ratio"] - 1) / most),
+            f"{one['ratio'] - 1:+.1%} of {one['disabled']['median']:,.0f}",
+        )
+        for one in requests
+    ]
+    return bars, where
+
+
+def mutation(folder: Path, results: Results) -> tuple[dict[str, Any], str]:
+    """What lab.mutate found out of this lab on this kernel, and where it is; empty if it was not asked."""
+    found = _newest(folder.parent / "mutation", results, "mutation.json", only="")
+    if found is None:
+        return {}, ""
+    where, document = found
+    lines = document["lines"]
+    document["total"] = len(lines)
+    document["exercised"] = sum(one["need"] != "never exercised" for one in lines)
+    document["unneeded"] = [one for one in lines if one["need"] != "needed"]
+    return document, where
+
+
+def _newest(folder: Path, results: Results, name: str, **wanted: object) -> tuple[str, dict[str, Any]] | None:
+    """The newest whole document of this name of the same lab, kernel and architecture.
+
+    :param wanted: what it must say of itself.
+    """
+    of_it = (results.lab, results.arch, results.kernel)
+    for one in reversed(runs.listed(folder, results.lab)):
+        if (one.lab, one.arch, one.kernel) == of_it:
+            with contextlib.suppress(OSError, ValueError):
+                document = json.loads((one.folder / name).read_text())
+                if all(document.get(key) == value for key, value in wanted.items()):
+                    return one.folder.name, document
+    return None
+
+
+def attacks(results: Results) -> list[dict[str, Any]]:
+    """Each attack with its outcomes, and the records it left."""
+    return [
+        {
+            "name": attack.name,
+            "title": attack.title,
+            "passed": attack.passed,
+            "modes": [_outcome(attack, mode) for mode in WANTED],
+            "records": {
+                mode.value: [visible(record) for record in attack.records.get(mode, [])[:RECORDS_SHOWN]]
+                for mode in WANTED
+                if attack.records.get(mode)
+            },
+        }
+        for attack in results.attacks
+    ]
+
+
+def _outcome(attack: AttackResult, mode: Phase) -> dict[str, Any]:
+    outcome = attack.outcomes.get(mode)
+    return {
+        "outcome": outcome.value if outcome else "-",
+        "right": outcome is WANTED[mode],
+        "status": attack.status.get(mode, ""),
+    }
+
+
+def tree(folder: Path) -> Twig | None:
+    """The domains when enforced; None if the run left none."""
+    policy = _domains(folder, "enforcing")
+    if policy is None:
+        return None
+    root = Twig("<kernel>")
+    for domain in policy.domains.values():
+        at = root
+        for word in domain.name.split(" ")[1:]:
+            at = at.below.setdefault(word, Twig(word))
+        at.domain, at.profile = domain.name, domain.profile
+        at.lines = [visible(acl.format()) for acl in domain.acls]
+    return root
+
+
+def changes(folder: Path, guarded: Sequence[str]) -> Iterator[Change]:
+    """What each stage changed in the policy of the domains that the lab guards."""
+    for earlier, later in itertools.pairwise(STAGES):
+        before, after = (_domains(folder, stage) for stage in (earlier, later))
+        if before is None or after is None:
+            continue
+        parts = [diff_domains(_only(before, guarded), _only(after, guarded))]
+        with contextlib.suppress(OSError, UserError):
+            texts = [
+                (folder / "policy" / stage / "exception_policy.conf").read_text()
+                for stage in (earlier, later)
+            ]
+            parts.append(diff_exceptions(*(parse_exception_policy(text) for text in texts)))
+        text = [visible(line) for part in parts for line in part.lines()]
+        yield Change(
+            earlier,
+            later,
+            sum(line.startswith("-") for line in text),
+            sum(line.startswith("+") for line in text),
+            text,
+        )
+
+
+def _domains(folder: Path, stage: str) -> DomainPolicy | None:
+    path = folder / "policy" / stage / "domain_policy.conf"
+    try:
+        return parse_domain_policy(path.read_text(), str(path))
+    except (OSError, UserError):
+        return None
+
+
+def _only(policy: DomainPolicy, roots: Sequence[str]) -> DomainPolicy:
+    """The domains of some roots, whatever profile they have at the moment."""
+    mine = {domain.name: domain for root in roots for domain in policy.below(root)}
+    for domain in mine.values():
+        domain.profile = 0
+    return DomainPolicy(mine)
+
+
+def environment(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the run was made of and where it ran, a line each."""
+    inputs, host = manifest.get("inputs", {}), manifest.get("host", {})
+    kernel, image = inputs.get("kernel", {}), inputs.get("image", {})
+    source = kernel.get("manifest", {}).get("source_label", "")
+    told = [
+        ("command", manifest.get("command_line", "")),
+        ("accelerator", " - ".join(str(word) for word in manifest.get("accel", {}).values())),
+        (
+            "kernel",
+            f"{kernel.get('manifest', {}).get('release', '')} of {source}, key {kernel.get('key', '')}",
+        ),
+        ("patches", ", ".join(one["name"] for one in kernel.get("manifest", {}).get("patches", []))),
+        ("image", f"key {image.get('key', '')}, manifest {image.get('manifest_sha256', '')}"),
+        ("lab", f"{inputs.get('lab', {}).get('folder', '')}, {inputs.get('lab', {}).get('sha256', '')}"),
+        ("golden policy", str(inputs.get("golden_policy", {}).get("sha256", ""))),
+        ("harness", f"commit {inputs.get('harness', {}).get('commit', '')}, {_dirt(inputs)}"),
+        ("host", f"{host.get('cores', '?')} cores, {host.get('cpu', '')}, {host.get('os', '')}"),
+        ("QEMU", str(host.get("qemu", ""))),
+    ]
+    return [(name, visible(text)) for name, text in told if text]
+
+
+def _dirt(inputs: Mapping[str, Any]) -> str:
+    harness = inputs.get("harness", {})
+    return f"{harness.get('sha256', '')}{', changed since' if harness.get('dirty') else ''}"

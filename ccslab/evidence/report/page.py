@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Writes ``report.html``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import markupsafe
+
+from ccslab.evidence.report import content
+from ccslab.evidence.run import REPORT
+from ccslab.evidence.table import duration
+from ccslab.evidence.text import visible, write
+from ccslab.labs.results import Results
+
+HERE = Path(__file__).parent
+PLAYER = HERE / "player"
+
+
+def write_report(
+    results: Results, manifest: Mapping[str, Any], folder: Path, *, guarded: Sequence[str]
+) -> Path:
+    """Write the page of a run, however it ended; returns its path.
+
+    :param manifest: the run's, as it is in its file.
+    :param guarded: the domains whose policy the run is about.
+    :raises InfrastructureError: the disk is full or the folder cannot be written.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    cost, cost_of = content.cost(folder, results)
+    mutation, mutation_of = content.mutation(folder, results)
+    cast = folder / "console.cast"
+    page = environment.get_template("page.html").render(
+        results=results,
+        folder=folder.name,
+        started=manifest["started"],
+        took=duration(manifest["seconds"] or 0.0),
+        failed=[check for check in results.checks if not check.passed],
+        visible=visible,
+        timeline=content.timeline(results),
+        attacks=content.attacks(results),
+        memory=content.memory(results),
+        cost=cost,
+        cost_of=cost_of,
+        mutation=mutation,
+        mutation_of=mutation_of,
+        tree=content.tree(folder),
+        changes=list(content.changes(folder, guarded)),
+        environment=content.environment(manifest),
+        style=_asset(HERE / "style.css") + _asset(PLAYER / "asciinema-player.css"),
+        player=_asset(PLAYER / "asciinema-player.min.js"),
+        cast=_json(cast.read_text(errors="replace")) if cast.is_file() else "",
+    )
+    return write(folder / REPORT, page.encode())
+
+
+def _asset(path: Path) -> markupsafe.Markup:
+    """A file of ours that is part of the page as it is."""
+    text = path.read_text()
+    assert "</script" not in text
+    assert "</style" not in text
+    return markupsafe.Markup(text)  # noqa: S704 (no guest has written it)
+
+
+def _json(value: Any) -> markupsafe.Markup:
+    """Data in a script element: no text of a guest may end that."""
+    told = json.dumps(value).replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    return markupsafe.Markup(told)  # noqa: S704

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""report.html: one file that needs no network, shows what the run found, and lets no guest write into it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import evidence_sample as sample
+import pytest
+from matplotlib import image
+
+from ccslab.evidence import run as runs
+from ccslab.evidence.report import browser, content
+from ccslab.evidence.report.page import PLAYER, write_report
+from ccslab.labs.results import Check, Phase, Results
+
+APACHE = "<kernel> /usr/sbin/apache2"
+EVIL = "</pre></script><script>document.title='guest'</script>\x1b[31m"
+MANIFEST: dict[str, Any] = {
+    "command_line": "inv lab.scenario sample-lab",
+    "started": "2026-11-22T05:30:00+00:00",
+    "seconds": 52.5,
+    "accel": {"name": "tcg", "why": "asked for"},
+    "inputs": {"kernel": {"key": "abc", "manifest": {"release": "6.12.0", "patches": [{"name": "0001-x"}]}}},
+    "host": {"cores": 2, "qemu": "QEMU 7.2"},
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A run's folder with policy and recording."""
+    folder = tmp_path / "runs" / "sample"
+    for stage, lines in (
+        ("learned", "file read /var/www/a\nfile read /var/www/b\n"),
+        ("tuned", "file read @WEB\n"),
+        ("enforcing", "file read @WEB\nfile read /etc/mime.types\n"),
+    ):
+        there = folder / "policy" / stage
+        there.mkdir(parents=True)
+        profile = 3 if stage == "enforcing" else 1
+        (there / "domain_policy.conf").write_text(
+            "<kernel>\nuse_profile 2\nuse_group 0\n\n"
+            f"{APACHE}\nuse_profile {profile}\nuse_group 0\n\n{lines}\n"
+            f"{APACHE} /usr/lib/cgi-bin/x.cgi\nuse_profile {profile}\nuse_group 0\n\nfile read /etc/hosts\n"
+        )
+        (there / "exception_policy.conf").write_text("path_group WEB /var/www/\\*\n")
+    head = {"version": 2, "width": 60, "height": 10}
+    said = [[0.1, "o", "root@server:~# "], [0.5, "o", f"ccs-pstree {EVIL}\r\n"], [9.0, "o", "the-end\r\n"]]
+    (folder / "console.cast").write_text("\n".join(map(json.dumps, [head, *said])) + "\n")
+    return folder
+
+
+class Page(HTMLParser):
+    """The texts of a page by the id of their section, and what it refers to."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.sections: dict[str, str] = {}
+        self.refers: list[tuple[str, str]] = []
+        self.scripts = 0
+        self._section = ""
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        if tag == "section":
+            self._section = found.get("id") or ""
+        self.scripts += tag == "script"
+        wanted = ("src", "href", "data", "action", "srcset", "background")
+        self.refers += [(tag, value) for name, value in attrs if name in wanted and value]
+
+    def handle_data(self, data: str) -> None:
+        if self._section:
+            self.sections[self._section] = self.sections.get(self._section, "") + data
+
+
+def made(results: Results, folder: Path) -> Page:
+    return Page(write_report(results, MANIFEST, folder, guarded=[APACHE]))
+
+
+def test_what_the_run_found_is_there(folder: Path) -> None:
+    page = made(sample.passed(), folder)
+    assert set(page.sections) == {
+        "phases", "attacks", "memory", "changes", "domains", "console", "checks", "environment",
+    }  # fmt: skip
+    assert "A CGI reads /etc/shadow" in page.sections["attacks"]
+    assert "file read /etc/shadow" in page.sections["attacks"]
+    assert "98,304 bytes" in page.sections["memory"]
+    assert "learned to tuned: 2 lines less, 1 more" in page.sections["changes"]
+    assert "tuned to enforcing: 0 lines less, 1 more" in page.sections["changes"]
+    assert "+file read /etc/mime.types" in page.sections["changes"]
+    assert "profile 3, 2 lines" in page.sections["domains"]
+    assert "/usr/lib/cgi-bin/x.cgi" in page.sections["domains"]
+    assert "key abc" in page.sections["environment"]
+
+
+def test_nothing_is_fetched(folder: Path) -> None:
+    page = made(sample.passed(), folder)
+    assert page.refers == []
+    text = (folder / "report.html").read_text()
+    assert "default-src 'none'" in text
+    assert "@import" not in text
+
+
+def test_what_failed_comes_first(folder: Path) -> None:
+    page = made(sample.failed(), folder)
+    assert next(iter(page.sections)) == "failed"
+    assert "[red]812[/red] became 901" in page.sections["failed"]
+    assert "undenied" in page.sections["attacks"]
+    assert "file execute /bin/dash" in page.sections["drift"]
+
+
+def test_a_run_that_broke_off_has_a_page(tmp_path: Path) -> None:
+    page = made(sample.broken(), tmp_path)
+    assert {"changes", "domains", "console"}.isdisjoint(page.sections)
+    assert "the guest panicked" in (tmp_path / "report.html").read_text()
+
+
+def test_a_guest_writes_no_markup(folder: Path) -> None:
+    results = sample.passed()
+    plain = made(results, folder).scripts
+    results.checks.append(Check(Phase.ENFORCING, EVIL, False, EVIL))
+    results.drift, results.error = [EVIL], EVIL
+    results.attacks[0].records[Phase.ENFORCING] = [EVIL]
+    page = made(results, folder)
+    assert page.scripts == plain == 3, "the player, the recording, and what starts it"
+    text = (folder / "report.html").read_text().replace((PLAYER / "asciinema-player.min.js").read_text(), "")
+    assert "\x1b" not in text
+    assert "document.title='guest'" in page.sections["failed"]
+
+
+def beside(folder: Path, kind: str, name: str, document: dict[str, Any]) -> None:
+    """Leave what another command found out of the same lab and kernel."""
+    with runs.create(folder.parent / kind, lab="sample-lab", arch="x86_64", kernel="6.12") as living:
+        (living.folder / name).write_text(json.dumps(document))
+
+
+def test_cost_and_mutation_of_the_same_kernel_are_shown(folder: Path) -> None:
+    line = {"domain": APACHE, "line": "file read /x", "need": "never exercised", "explained": "for later"}
+    needed = {"domain": APACHE, "line": "file read /y", "need": "needed", "explained": ""}
+    whole = {"only": "", "needed": 0.5, "lines": [line, needed], "attacks": [{"through": True}]}
+    beside(folder, "mutation", "mutation.json", whole)
+    beside(folder, "mutation", "mutation.json", {**whole, "only": "x", "needed": 0.1})
+    request = {"kind": "static page", "ratio": 1.0625, "disabled": {"median": 170355.0}}
+    beside(folder, "cost", "cost.json", {"requests": [request]})
+    page = made(sample.passed(), folder)
+    assert "+6.2% of 170,355" in page.sections["cost"]
+    assert "exercises 1 of 2 lines" in page.sections["mutation"]
+    assert "50.0 %" in page.sections["mutation"], "a part of the lines proves nothing of the whole"
+    assert "for later" in page.sections["mutation"]
+
+
+def test_the_timeline_lies_as_the_phases_did() -> None:
+    results = sample.passed()
+    for number, phase in enumerate(results.phases):
+        phase.began, phase.seconds = 10.0 * number, 10.0
+    bars = content.timeline(results)
+    assert [round(bar.start) for bar in bars] == [0, 11, 22, 33, 44, 56, 67, 78, 89]
+    assert all(round(bar.length) == 11 for bar in bars)
+
+
+def test_the_player_is_the_package_s() -> None:
+    for line in (PLAYER / "ORIGIN").read_text().splitlines()[2:]:
+        wanted, name = line.split()
+        assert hashlib.sha256((PLAYER / name).read_bytes()).hexdigest() == wanted
+
+
+def rgb(picture: Path) -> set[tuple[int, ...]]:
+    """The colours of a picture."""
+    pixels = (image.imread(picture)[:, :, :3] * 255).round().astype(int)
+    return {tuple(one) for one in pixels.reshape(-1, 3).tolist()}
+
+
+def test_a_browser_draws_plots_and_replay(folder: Path, tmp_path: Path) -> None:
+    made(sample.passed(), folder)
+    page = folder / "report.html"
+    drawn = browser.document(page).partition('id="replay"')[2].partition("<script")[0]
+    assert "ap-term" in drawn, "the player has made its terminal"
+    assert "ccs-pstree" in drawn, "and shows the recording"
+    page.write_text(page.read_text().replace("AsciinemaPlayer.create", "void"))
+    assert "ap-term" not in browser.document(page).partition('id="replay"')[2].partition("<script")[0]
+
+
+def test_a_browser_shows_light_dark_and_a_phone(folder: Path, tmp_path: Path) -> None:
+    made(sample.passed(), folder)
+    colours = {
+        view.name: rgb(browser.screenshot(folder / "report.html", tmp_path / f"{view.name}.png", view))
+        for view in browser.VIEWS
+    }
+    light, dark, bar = (0xFB, 0xFB, 0xFA), (0x14, 0x17, 0x1A), (0x44, 0x77, 0xAA)
+    assert {light, bar} <= colours["light"]
+    assert dark not in colours["light"]
+    assert dark in colours["dark"]
+    assert light not in colours["dark"]
+    assert {light, bar} <= colours["phone"]
