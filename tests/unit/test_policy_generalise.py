@@ -15,7 +15,8 @@ from ccslab.policy.coverage import Coverage, lost
 from ccslab.policy.domain import DomainPolicy, parse_domain_policy
 from ccslab.policy.exception import ExceptionPolicy, parse_exception_policy
 from ccslab.policy.generalise import generalise, load_rules, rename_domain
-from ccslab.policy.rules import Rules, parse_rules
+from ccslab.policy.pathname import matches
+from ccslab.policy.rules import GroupRule, Rules, parse_rules
 
 RULES = parse_rules(
     r"""
@@ -310,3 +311,21 @@ def test_a_group_that_does_not_hold_the_name_does_not_take_its_place() -> None:
     rules = parse_rules('[[pattern]]\nmatch = "/a\\\\*"\nbecome = "@EMPTY"\n')
     assert tuned(["file read /ab"], rules)[0] == ["file read /ab"]
     assert tuned(["file read /ab"], rules, "path_group EMPTY /ab\n")[0] == ["file read @EMPTY"]
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
+def test_members_stand_for_each_depth_and_none_is_one_too_many(depth: int) -> None:
+    """The kernel lets a pattern's last part be absent, so one member serves two depths."""
+    members = GroupRule("A", "/x").members(depth)
+    names = ["/x" + "/name" * level for level in range(1, depth + 1)]
+    assert len(members) == (depth + 1) // 2
+    assert all(any(matches(name, member) for member in members) for name in names)
+    assert not any(matches(names[-1] + "/name", member) for member in members)
+    for member in members:
+        others = [one for one in members if one != member]
+        assert not all(any(matches(name, other) for other in others) for name in names), member
+
+
+def test_members_that_name_domains_or_leave_something_out_are_one_a_depth() -> None:
+    assert len(GroupRule("A", "/x", operations=("execute",)).members(3)) == 3
+    assert len(GroupRule("A", "/x", exclude=(".ht\\*",)).members(3)) == 3
