@@ -104,9 +104,10 @@ def lab_build(settings):
         "name": "which lab (lab.list shows them)",
         "golden": "make this run's policy the golden one",
         "timings": "also say where the time went",
+        "keep": "leave the guest of what fails first, for vm.console",
     },
 )
-def lab_scenario(settings, name, golden=False, timings=False):
+def lab_scenario(settings, name, golden=False, timings=False, keep=False):
     """Run a lab from learning to enforcing, attack it, keep the evidence."""
     from ccslab.evidence import grid
     from ccslab.evidence.scenario import scenario
@@ -115,7 +116,7 @@ def lab_scenario(settings, name, golden=False, timings=False):
     cells = catalog.expand(settings)
     if len(cells) > 1:
         return grid.matrix(cells, name, update_golden=golden)
-    return scenario(cells[0], name, update_golden=golden, show_timings=timings)
+    return scenario(cells[0], name, update_golden=golden, show_timings=timings, keep=keep)
 
 
 @settings_task(
@@ -185,6 +186,21 @@ def lab_report(c, name, shots=""):
     overview.report(choose(c), name, shots=shots)
 
 
+@settings_task(
+    {**ACCEL, **JOBS},
+    positional=["run"],
+    help={
+        "run": "a run's folder or its name, or a lab: its newest",
+        "anyway": "also if kernel, image, lab, policy or harness are others now",
+    },
+)
+def lab_replay(settings, run, anyway=False):
+    """Repeat a run from its manifest: does it find the same?"""
+    from ccslab.evidence.replay import replay
+
+    return replay(settings, run, anyway=anyway)
+
+
 @lab_task()
 def lab_status(c):
     """What is built, and how the runs ended."""
@@ -223,9 +239,21 @@ def vm_boot(settings, lab="apache-cgi", cold=False):
     visiting.boot(settings, lab, cold=cold)
 
 
+@settings_task(
+    {**ACCEL},
+    positional=["run"],
+    help={"run": "the folder or name of a run that was made with lab.scenario --keep"},
+)
+def vm_console(settings, run):
+    """The guest that a run kept, on your terminal; Ctrl-] leaves."""
+    from ccslab.evidence import overview
+
+    overview.enter(settings, run)
+
+
 @lab_task(help={"lab": "whose machine", "command": "run this instead of a login shell"})
 def vm_ssh(c, lab="apache-cgi", command=""):
-    """Log in as root to the machine that vm.boot runs."""
+    """Log in as root to the machine that vm.boot or vm.console runs."""
     from ccslab.labs import visiting
 
     return visiting.ssh(choose(c), lab, command)
@@ -379,6 +407,7 @@ for name, tasks in {
         list=lab_list,
         show=lab_show,
         report=lab_report,
+        replay=lab_replay,
         status=lab_status,
         clean=lab_clean,
         doctor=lab_doctor,
@@ -392,7 +421,7 @@ for name, tasks in {
         port=kernel_port,
     ),
     "rootfs": namespace(build=rootfs_build),
-    "vm": namespace(boot=vm_boot, ssh=vm_ssh),
+    "vm": namespace(boot=vm_boot, console=vm_console, ssh=vm_ssh),
     "bench": namespace(
         run=bench_run,
         compare=bench_compare,

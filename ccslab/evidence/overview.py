@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from rich import box
@@ -24,7 +25,8 @@ from ccslab.evidence.table import show, show_results, show_runs, shown_path, siz
 from ccslab.evidence.text import one_line, write
 from ccslab.evidence.timings import timings
 from ccslab.kernel import catalog
-from ccslab.labs import definition, setup
+from ccslab.labs import definition, setup, visiting
+from ccslab.labs.keeping import KEPT
 from ccslab.progress import console
 from ccslab.settings import Settings
 from ccslab.store import INPUTS, Store, remove
@@ -82,6 +84,21 @@ def report(settings: Settings, name: str, *, shots: str = "") -> None:
     for view in VIEWS if shots else ():
         picture = screenshot(page, Path(shots).resolve() / f"report-{view.name}.png", view)
         console.print(f"picture: {shown_path(picture)}")
+
+
+def enter(settings: Settings, named: str) -> None:
+    """Give a person the guest that a run kept.
+
+    :raises UserError: there is no such run, it kept none, or what it was made of is no more.
+    """
+    run = runs.find(settings.runs, named)
+    visiting.boot(settings_of(settings, run), run.lab, kept=run.folder / KEPT)
+
+
+def settings_of(settings: Settings, run: runs.Run) -> Settings:
+    """The settings that a run of the catalogue's kernels was made with."""
+    debug = run.kernel.endswith("-debug")
+    return replace(settings, arch=run.arch, kernel=run.kernel.removesuffix("-debug"), debug=debug)
 
 
 def show_status(settings: Settings) -> None:

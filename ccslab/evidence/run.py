@@ -168,6 +168,17 @@ def latest(runs: Path, lab: str) -> Run:
     return found
 
 
+def find(runs: Path, named: str) -> Run:
+    """The run of a folder, of a folder's name, or a lab's newest.
+
+    :raises UserError: there is none.
+    """
+    for folder in (Path(named), runs / named):
+        if named and (found := _read(folder.resolve())):
+            return found
+    return latest(runs, named)
+
+
 def listed(runs: Path, lab: str = "") -> list[Run]:
     """The runs below a folder (of one lab, if named), the newest last."""
     if not runs.is_dir():

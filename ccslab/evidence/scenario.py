@@ -17,16 +17,23 @@ from ccslab.labs import payload, setup, tuning
 from ccslab.labs.definition import Lab, find
 from ccslab.labs.engine import Engine
 from ccslab.labs.guest import Guest
+from ccslab.labs.keeping import Keeper
 from ccslab.labs.results import Phase, Results
 from ccslab.settings import Settings
 
 
 def scenario(
-    settings: Settings, name: str, *, update_golden: bool = False, show_timings: bool = False
+    settings: Settings,
+    name: str,
+    *,
+    update_golden: bool = False,
+    show_timings: bool = False,
+    keep: bool = False,
 ) -> int:
     """Run a lab from a booted guest to its verdict; returns the exit code 0 (passed) or 1 (failed).
 
     :param show_timings: say at the end where the time went.
+    :param keep: leave the guest of what fails first as a checkpoint.
     :raises LabError: the lab could not come to a verdict; what it found until then is in its run folder.
     """
     started = time.monotonic()
@@ -42,7 +49,7 @@ def scenario(
     console = progress.console
     with recording(settings.runs, results, manifest, guarded=lab.protected) as run:
         try:
-            _drive(settings, lab, parts, results, run.folder, update_golden=update_golden)
+            _drive(settings, lab, parts, results, run.folder, update_golden=update_golden, keep=keep)
         except BaseException as error:
             results.error = told(error)
             raise
@@ -70,7 +77,14 @@ def manifest_of(settings: Settings, lab: Lab, parts: setup.Parts) -> Manifest:
 
 
 def _drive(
-    settings: Settings, lab: Lab, parts: setup.Parts, results: Results, folder: Path, *, update_golden: bool
+    settings: Settings,
+    lab: Lab,
+    parts: setup.Parts,
+    results: Results,
+    folder: Path,
+    *,
+    update_golden: bool,
+    keep: bool,
 ) -> None:
     """One guest through all phases of the lab."""
     console = progress.console
@@ -83,6 +97,7 @@ def _drive(
             folder,
             observe=lambda phase: console.print(phase_line(phase, results)),
             update_golden=update_golden,
+            keeper=Keeper(folder, wanted=keep, tell=console.print),
             attackers=setup.attackers(lab, debug=parts.debug),
         )
         with engine.phase(Phase.BOOT):

@@ -15,6 +15,7 @@ from typing import Self
 from ccslab.errors import LabError
 from ccslab.labs import attacking
 from ccslab.labs.guest import Guest
+from ccslab.labs.keeping import Keeper
 from ccslab.labs.results import WANTED, Check, Phase, PhaseResult, Results
 from ccslab.labs.splats import Witness
 from ccslab.labs.step import HttpStep
@@ -29,11 +30,13 @@ class Attackers:
     :param folder: the run's; each mode's guest keeps its console there, below ``attacks-<mode>``.
     :param guests: how many clones run at once, while the lab's guest goes on; 0: one, when ``finish`` is
         called, after that has ended.
+    :param keeper: keeps the guest of the first attack whose outcome is wrong.
     """
 
-    def __init__(self, results: Results, folder: Path, *, guests: int = 1) -> None:
+    def __init__(self, results: Results, folder: Path, *, guests: int = 1, keeper: Keeper) -> None:
         self.results = results
         self.folder = folder
+        self.keeper = keeper
         self.at_once = guests > 0
         self.result = PhaseResult(Phase.ATTACKED)
         self._pool = ThreadPoolExecutor(max(1, guests), thread_name_prefix="attackers")
@@ -122,6 +125,8 @@ class Attackers:
         (told,) = [one for one in self.results.attacks if one.name == name]
         outcome = attacking.run_attack(guest, attack, mode, mode, told)
         passed = outcome is WANTED[mode]
+        if not passed:
+            self.keeper.keep(guest.machine, f"attack {name} {outcome}")
         detail = f"{outcome}; status {told.status.get(mode)}; records: {'; '.join(told.records[mode][:4])}"
         check = Check(Phase.ATTACKED, f"attack {name} is {WANTED[mode]}", passed, "" if passed else detail)
         with self._telling:

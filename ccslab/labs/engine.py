@@ -18,6 +18,7 @@ from ccslab.labs.client import Exchange
 from ccslab.labs.definition import Lab
 from ccslab.labs.guest import ENFORCING, LEARNING, PERMISSIVE, Guest, appears
 from ccslab.labs.inspection import inspect
+from ccslab.labs.keeping import Keeper
 from ccslab.labs.results import AttackResult, Check, Phase, PhaseResult, Results
 from ccslab.labs.splats import Witness
 from ccslab.labs.step import HttpStep, Step
@@ -38,6 +39,7 @@ class Engine:
     :param folder: where policies, audit log and test results of the run go.
     :param observe: told of each phase as it ends.
     :param update_golden: make this run's policy the golden one.
+    :param keeper: keeps the guest of what fails first.
     :param attackers: how many clones are attacked at once beside the phases; 0: one, after them.
     """
 
@@ -50,6 +52,7 @@ class Engine:
         observe: Observer,
         update_golden: bool = False,
         attackers: int = 1,
+        keeper: Keeper | None = None,
     ) -> None:
         self.guest = guest
         self.lab: Lab = guest.lab
@@ -61,7 +64,8 @@ class Engine:
         self.pids: dict[str, str] = {}
         self.witness = Witness(guest, folder, results.checks.append)
         self.began = time.monotonic()
-        self.attackers = Attackers(results, folder, guests=attackers)
+        self.keeper = keeper or Keeper(folder, wanted=False, tell=print)
+        self.attackers = Attackers(results, folder, guests=attackers, keeper=self.keeper)
         results.attacks = [AttackResult(attack.name, attack.title) for attack in self.lab.attacks]
 
     def run(self) -> None:
@@ -101,9 +105,13 @@ class Engine:
             yield result
             if not beside:
                 self.witness.hear(name)
+                if any(check.phase is name and not check.passed for check in self.results.checks):
+                    self.keeper.keep(self.guest.machine, f"{name} failed")
         except BaseException as error:
             # Told to the observer below, who must not call this phase passed.
             self.results.error = str(error) or type(error).__name__
+            if not beside:
+                self.keeper.keep(self.guest.machine, f"{name} broke off")
             with contextlib.suppress(LabError):  # the first error is the one to be told
                 self.witness.hear(name)
             raise

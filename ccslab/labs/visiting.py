@@ -3,23 +3,32 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from ccslab.errors import UserError
 from ccslab.labs import setup
 from ccslab.labs.definition import find
 from ccslab.progress import console
 from ccslab.settings import Settings
 from ccslab.store import remove
-from ccslab.vm import person
+from ccslab.vm import checkpoint, person
 
 
-def boot(settings: Settings, name: str, *, cold: bool = False) -> None:
+def boot(settings: Settings, name: str, *, cold: bool = False, kept: Path | None = None) -> None:
     """Give a person the console of the lab's machine; Ctrl-] leaves and ends it.
 
     :param cold: boot from the first line on instead of from the checkpoint of a booted guest.
+    :param kept: enter this checkpoint of a run instead; it stays as it is.
+    :raises UserError: the checkpoint is of another kernel, image or QEMU.
     """
+    if kept and not kept.is_dir():
+        raise UserError("the run kept no guest", where=kept.parent, mend="./inv lab.scenario NAME --keep")
     lab = find(name, settings.root)
     parts = setup.build(settings, lab.recipe)
     folder = settings.store.work("vm", lab.name)
-    booted = None if cold else setup.booted(settings, lab, parts)
+    if kept:
+        checkpoint.examine(setup.machine(settings, lab, parts, folder), kept)
+    booted = None if cold else kept or setup.booted(settings, lab, parts)
     with settings.store.lock(f"vm-{lab.name}"):
         remove(folder / "console.cast")
         with setup.machine(settings, lab, parts, folder, booted=booted) as machine:

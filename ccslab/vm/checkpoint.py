@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ccslab import progress
 from ccslab.errors import UserError
-from ccslab.store import Store, hash_file, key_of, remove
+from ccslab.store import Store, disk_errors, hash_file, key_of, remove
 from ccslab.vm import clock
 from ccslab.vm.accel import qemu_version
 from ccslab.vm.qemu import Channels, CommandLine
@@ -101,6 +101,32 @@ def publish(machine: Machine, folder: Path, name: str = READY) -> None:
     machine.process.kill()
     machine.files.copy(folder)
     (folder / MANIFEST).write_text(json.dumps({"name": name}) + "\n")
+
+
+def keep(machine: Machine, folder: Path, name: str = READY) -> None:
+    """Leave a checkpoint of a guest that goes on, to be entered later by whoever has the same parts.
+
+    :raises InfrastructureError: QEMU cannot save it, or the disk is full.
+    """
+    with disk_errors(folder):
+        folder.mkdir(parents=True)
+        machine.copy(name, folder)
+        told = {"name": name, "key": key_of(inputs_of(machine))}
+        (folder / MANIFEST).write_text(json.dumps(told) + "\n")
+
+
+def examine(machine: Machine, folder: Path) -> None:
+    """Whether a kept checkpoint is one of such a machine.
+
+    :raises UserError: it is of another kernel, image, QEMU or hardware.
+    """
+    told = json.loads((folder / MANIFEST).read_text())
+    if told.get("key") != key_of(inputs_of(machine)):
+        raise UserError(
+            "the checkpoint is of another kernel, image or QEMU than is here now",
+            where=folder,
+            mend="go back to the commit that manifest.json beside it names, or run the lab again with --keep",
+        )
 
 
 def ensure(

@@ -268,8 +268,7 @@ class Machine:
     def clone(self, name: str, folder: Path) -> Machine:
         """Save the running guest under a name; a second machine, not yet started, that begins from there.
 
-        This one stands still while its disks are copied, and goes on. Whoever gets the clone enters or
-        stops it: its folder is held, and its disks are there, from now on.
+        Whoever gets the clone enters or stops it: its folder is held, and its disks are there, from now on.
         """
         twin = Machine(
             self.what.kernel,
@@ -288,16 +287,23 @@ class Machine:
         try:
             with disk_errors(folder):
                 twin._hold()
-                self.qmp.execute("stop")  # which also writes what QEMU has not yet written
-                try:
-                    self.save(name)
-                    self.files.copy(folder)
-                finally:
-                    self.qmp.execute("cont")
+                self.copy(name, folder)
         except BaseException:
             twin.stop()
             raise
         return twin
+
+    def copy(self, name: str, folder: Path) -> None:
+        """Save the running guest under a name, and copy its disks, with all that was saved, into a folder.
+
+        It stands still meanwhile.
+        """
+        self.qmp.execute("stop")  # which also writes what QEMU has not yet written
+        try:
+            self.save(name)
+            self.files.copy(folder)
+        finally:
+            self.qmp.execute("cont")
 
     def _monitor(self, line: str) -> None:
         said = self.qmp.monitor(line, timeout_s=120.0).strip()

@@ -9,10 +9,12 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from ccslab.evidence.run import State, listed
@@ -162,6 +164,37 @@ def test_a_guest_that_panics_ends_the_run_at_once_with_its_last_words(
     assert (run.folder / "junit.xml").is_file()
     about = json.loads((run.folder / "machine.json").read_text())
     assert not exists(about["pid"])
+
+
+def test_the_guest_of_what_failed_can_be_entered(checkout: Checkout, lab: Callable[..., str]) -> None:
+    name = lab("echo what was left >/root/left; exit 1")
+    done = checkout.lab("lab.scenario", name, "--keep", timeout_s=START_S)
+    assert done.returncode == 3, done.stdout
+    (run,) = listed(checkout.runs, name)
+    assert f"kept the guest, where disabled broke off: ./inv vm.console {run.folder.name}\n" in done.stdout
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "ccslab", "vm.console", run.folder.name],
+        cwd=str(checkout.root),
+        env={**os.environ, "PYTHONPATH": str(checkout.root)},
+        timeout=START_S,
+        encoding="utf-8",
+    )
+    try:
+        child.expect("press Enter for the prompt")
+        child.send("\r")
+        child.expect("# ", timeout=SOON_S)
+        child.send("cat /root/left\r")
+        child.expect("what was left", timeout=SOON_S)
+        child.send("\x1d")
+        child.expect(pexpect.EOF, timeout=SOON_S)
+    finally:
+        child.close(force=True)
+    assert child.exitstatus == 0
+    (run.folder / "kept/checkpoint.json").write_text('{"name": "ready", "key": "another"}')
+    refused = checkout.lab("vm.console", run.folder.name, timeout_s=START_S)
+    assert refused.returncode == 2
+    assert "the checkpoint is of another kernel, image or QEMU" in refused.stderr
 
 
 def test_a_splat_of_the_kernel_is_a_failed_check_that_shows_the_trace(

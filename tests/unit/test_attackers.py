@@ -15,6 +15,7 @@ import pytest
 from ccslab.errors import InfrastructureError
 from ccslab.labs import attackers, attacking
 from ccslab.labs.attackers import Attackers
+from ccslab.labs.keeping import Keeper
 from ccslab.labs.results import WANTED, AttackResult, Outcome, Phase, Results
 from ccslab.labs.stopwatch import Stopwatch
 from tests.waiting import until
@@ -51,6 +52,7 @@ class Lab:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.told: list[str] = []
         self.folder = folder
+        self.keeper = Keeper(folder, wanted=False, tell=self.told.append)
         names = ("shadow", "injection")
         self.results = Results("x", "x86_64", "6.12", attacks=[AttackResult(name, name) for name in names])
         self.lab = SimpleNamespace(attacks=[SimpleNamespace(name=name, steps=()) for name in names])
@@ -85,7 +87,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
 
 def test_every_attack_in_every_mode_is_a_check(lab: Lab) -> None:
     lab.outcome = lambda machine, mode: Outcome.UNDENIED if mode is Phase.ENFORCING else WANTED[mode]
-    with Attackers(lab.results, lab.folder, guests=3) as some:
+    with Attackers(lab.results, lab.folder, keeper=lab.keeper, guests=3) as some:
         for mode in WANTED:
             some.begin(lab.original(), mode)
         some.finish()
@@ -99,7 +101,7 @@ def test_every_attack_in_every_mode_is_a_check(lab: Lab) -> None:
 
 
 def test_without_memory_for_two_nothing_begins_before_the_end(lab: Lab) -> None:
-    with Attackers(lab.results, lab.folder, guests=0) as some:
+    with Attackers(lab.results, lab.folder, keeper=lab.keeper, guests=0) as some:
         for mode in WANTED:
             some.begin(lab.original(), mode)
         assert lab.told == []
@@ -113,7 +115,7 @@ def test_a_clone_that_dies_ends_the_run_at_the_next_look(lab: Lab) -> None:
         raise InfrastructureError("the guest panicked")
 
     lab.outcome = die
-    with Attackers(lab.results, lab.folder) as some:
+    with Attackers(lab.results, lab.folder, keeper=lab.keeper) as some:
         some.begin(lab.original(), Phase.DISABLED)
         until(lambda: "disabled ends" in lab.told, "the clone is dead")
         with pytest.raises(InfrastructureError, match="the guest panicked"):
@@ -132,7 +134,10 @@ def test_a_run_that_ends_early_ends_what_still_runs(lab: Lab) -> None:
         raise InfrastructureError("QEMU ended early")
 
     lab.outcome = hang
-    with contextlib.suppress(KeyboardInterrupt), Attackers(lab.results, lab.folder) as some:
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        Attackers(lab.results, lab.folder, keeper=lab.keeper) as some,
+    ):
         some.begin(lab.original(), Phase.DISABLED)
         some.begin(lab.original(), Phase.PERMISSIVE)
         assert begun.wait(WAIT_S)

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Two runs are the same if they found the same, whatever time it took them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import evidence_sample as sample
+import pytest
+
+from ccslab.errors import UserError
+from ccslab.evidence import run as runs
+from ccslab.evidence.replay import changed, differences, replay
+from ccslab.labs.results import Check, Outcome, Phase, Results
+from ccslab.settings import ROOT, Settings
+
+
+def test_times_and_counts_of_records_do_not_matter() -> None:
+    again = sample.passed()
+    for phase in again.phases:
+        phase.seconds, phase.began, phase.violations = 1.0, 2.0, 999
+    again.checks.reverse()
+    again.policy_memory_bytes = {"learned": 1}
+    assert list(differences(sample.passed(), again)) == []
+
+
+def no_status(results: Results) -> None:
+    results.attacks[0].status = {}
+
+
+def undenied(results: Results) -> None:
+    results.attacks[0].outcomes[Phase.ENFORCING] = Outcome.UNDENIED
+
+
+def without_attack(results: Results) -> None:
+    del results.attacks[1]
+
+
+def another_check(results: Results) -> None:
+    results.checks[0] = Check(Phase.BOOT, "the kernel is protected", False)
+
+
+def more_requests(results: Results) -> None:
+    results.phases[1].requests = 21
+
+
+def drifted(results: Results) -> None:
+    results.drift = ["+ file read /x"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (no_status, ["attack shadow when enforcing: denied (403 status), then denied (no status)"]),
+        (
+            undenied,
+            [
+                "verdict: passed, then failed",
+                "attack shadow when enforcing: denied (403 status), then undenied (403 status)",
+            ],
+        ),
+        (
+            without_attack,
+            [
+                "attack injection when disabled: succeeded (no status), then not tried",
+                "attack injection when permissive: logged (no status), then not tried",
+                "attack injection when enforcing: denied (403 status), then not tried",
+            ],
+        ),
+        (
+            another_check,
+            ["verdict: passed, then failed", "boot: the kernel is protected: held, then failed"],
+        ),
+        (more_requests, ["phase disabled: 20 requests, then 21"]),
+        (drifted, ["drift new: + file read /x"]),
+    ],
+)
+def test_what_differs_is_said(change: Callable[[Results], None], said: list[str]) -> None:
+    again = sample.passed()
+    change(again)
+    assert list(differences(sample.passed(), again)) == said
+
+
+def test_inputs_that_are_others_now() -> None:
+    then = {"kernel": {"key": "a"}, "image": {"key": "b"}, "golden_policy": {"sha256": "c"}}
+    assert changed(then, then) == []
+    assert changed(then, {**then, "image": {"key": "x"}, "golden_policy": {}}) == ["image", "golden policy"]
+
+
+def test_an_incomplete_run_is_refused(tmp_path: Path) -> None:
+    settings = Settings(root=tmp_path, cache=str(tmp_path / "cache"))
+    with runs.create(tmp_path / "runs", lab="apache-cgi", arch="x86_64", kernel="6.12") as living:
+        pass
+    with pytest.raises(UserError, match=r"the run is incomplete: results\.json: is missing"):
+        replay(settings, living.folder.name)
+
+
+def test_a_run_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no finished run of nothing"):
+        replay(Settings(root=tmp_path, cache=str(tmp_path)), "nothing")
+
+
+def test_a_run_of_a_user_s_tree_says_how_it_was_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results: dict[str, Any] = {"kernel": "mine"}
+    with runs.create(tmp_path / "runs", lab="apache-cgi", arch="x86_64", **results) as living:
+        monkeypatch.setattr("ccslab.evidence.replay.verify_complete", lambda folder: [])
+        monkeypatch.setattr("ccslab.evidence.replay.read_results", lambda folder: sample.passed())
+        (living.folder / "manifest.json").write_text(
+            json.dumps({"schema": 1, "command_line": "inv lab.scenario apache-cgi --tree x", "inputs": {}})
+        )
+    with pytest.raises(UserError, match=r"kernel mine is a tree of yours - run again .* --tree x"):
+        replay(Settings(root=ROOT, cache=str(tmp_path)), str(living.folder))
