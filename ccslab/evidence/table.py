@@ -20,6 +20,7 @@ from ccslab.evidence.junit import reason
 from ccslab.evidence.run import REPORT, RESULTS, Run, State
 from ccslab.evidence.text import one_line
 from ccslab.labs.results import WANTED, AttackResult, Phase, PhaseResult, Results
+from ccslab.policy.drift import tell
 
 STYLES = {"passed": "green", "failed": "bold red", "error": "bold red", "unreadable": "bold red"}
 DETAIL_WIDTH = 300
@@ -180,13 +181,14 @@ def _memory(results: Results) -> Table:
 
 
 def _drift(results: Results) -> Text:
-    count = len(results.drift)
+    told = tell(results.drift)
+    count = len(told)
     if not count:
         # Without a tuned phase nothing was compared, and no drift is no finding.
         compared = any(phase.name is Phase.TUNED for phase in results.phases)
         return Text("Drift from the golden policy: none" if compared else "Drift: not compared")
     text = Text(f"Drift from the golden policy: {counted(count, 'line')}")
-    for line in results.drift[:DRIFT_LINES]:
+    for line in told[:DRIFT_LINES]:
         text.append(f"\n  {one_line(line)}")
     if count > DRIFT_LINES:
         text.append(f"\n  ... {count - DRIFT_LINES} more in {RESULTS}")

@@ -16,6 +16,7 @@ from ccslab.evidence.run import REPORT
 from ccslab.evidence.table import duration
 from ccslab.evidence.text import visible, write
 from ccslab.labs.results import Results
+from ccslab.policy.drift import tell
 
 HERE = Path(__file__).parent
 PLAYER = HERE / "player"
@@ -47,6 +48,7 @@ def write_report(
         took=duration(manifest["seconds"] or 0.0),
         failed=[check for check in results.checks if not check.passed],
         visible=visible,
+        drift=tell(results.drift),
         timeline=content.timeline(results),
         attacks=content.attacks(results),
         memory=content.memory(results),
