@@ -54,9 +54,9 @@ def test_every_phase_was_reached_in_order(results: dict) -> None:
         "tuned",
         "permissive",
         "enforcing",
-        "attacked",
         "logwatch",
         "repair",
+        "attacked",
     ]
 
 
