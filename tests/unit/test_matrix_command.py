@@ -30,7 +30,7 @@ def build(settings, recipe, *, update=False):
 # A run that leaves policies and attacks; the stock kernel lets the new mount through.
 DRIVE = """
 
-def _drive(settings, lab, parts, results, folder, *, update_golden):
+def _drive(settings, lab, parts, results, folder, **wishes):
     import os
     from ccslab.labs.results import WANTED, AttackResult, Outcome, PhaseResult
     if (settings.root / f"crash-{results.kernel}").exists():

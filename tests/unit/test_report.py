@@ -13,10 +13,12 @@ import evidence_sample as sample
 import pytest
 from matplotlib import image
 
+from ccslab.errors import InfrastructureError
 from ccslab.evidence import run as runs
 from ccslab.evidence.report import browser, content
 from ccslab.evidence.report.page import PLAYER, write_report
 from ccslab.labs.results import Check, Phase, Results
+from tests.waiting import until
 
 APACHE = "<kernel> /usr/sbin/apache2"
 EVIL = "</pre></script><script>document.title='guest'</script>\x1b[31m"
@@ -49,7 +51,8 @@ def folder(tmp_path: Path) -> Path:
         )
         (there / "exception_policy.conf").write_text("path_group WEB /var/www/\\*\n")
     head = {"version": 2, "width": 60, "height": 10}
-    said = [[0.1, "o", "root@server:~# "], [0.5, "o", f"ccs-pstree {EVIL}\r\n"], [9.0, "o", "the-end\r\n"]]
+    typed = [[0.1, "o", "root@server:~# "], [0.5, "o", f"ccs-pstree {EVIL}\r\n"]]
+    said = [*typed, *([second, "o", "."] for second in (1.0, 2.0, 3.0, 4.0)), [9.0, "o", "the-end\r\n"]]
     (folder / "console.cast").write_text("\n".join(map(json.dumps, [head, *said])) + "\n")
     return folder
 
@@ -175,14 +178,27 @@ def rgb(picture: Path) -> set[tuple[int, ...]]:
     return {tuple(one) for one in pixels.reshape(-1, 3).tolist()}
 
 
-def test_a_browser_draws_plots_and_replay(folder: Path, tmp_path: Path) -> None:
+def test_a_browser_draws_plots_and_replay(folder: Path) -> None:
     made(sample.passed(), folder)
     page = folder / "report.html"
-    drawn = browser.document(page).partition('id="replay"')[2].partition("<script")[0]
-    assert "ap-term" in drawn, "the player has made its terminal"
-    assert "ccs-pstree" in drawn, "and shows the recording"
+    with browser.shown(page) as driver:
+        said = driver.find_element("css selector", "#replay .ap-term-text").text
+        assert said.startswith("root@server:~# ccs-pstree"), "the player shows the recording"
+        assert "the-end" not in said
+        driver.find_element("css selector", "#replay .ap-overlay-start").click()
+        until(lambda: "the-end" in driver.find_element("css selector", "#replay").text, "it is played")
+        bars = driver.find_elements("css selector", "#memory .bar")
+        assert all(bar.size["width"] > 0 for bar in bars)
+        assert len(bars) > 1
+
+
+def test_a_page_that_is_not_drawn_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browser, "TIMEOUT_S", 5.0)
+    made(sample.passed(), folder)
+    page = folder / "report.html"
     page.write_text(page.read_text().replace("AsciinemaPlayer.create", "void"))
-    assert "ap-term" not in browser.document(page).partition('id="replay"')[2].partition("<script")[0]
+    with pytest.raises(InfrastructureError, match="not drawn after 5 s"), browser.shown(page):
+        pass
 
 
 def test_a_browser_shows_light_dark_and_a_phone(folder: Path, tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_the_tab_key_completes_tasks_and_flags() -> None:
         function=$(complete -p ./inv | sed 's/.*-F \\([^ ]*\\) .*/\\1/')
         press() { COMP_WORDS=("$@"); COMPREPLY=(); "$function" "$1" "${@: -1}"; echo "${COMPREPLY[*]}"; }
         press ./inv lab.s
-        press ./inv lab.scenario apache-cgi --k
+        press ./inv lab.scenario apache-cgi --kern
     """
     done = subprocess.run(
         ["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
