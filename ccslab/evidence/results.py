@@ -72,6 +72,7 @@ def to_document(results: Results) -> dict[str, Any]:
         ],
         "policy_memory_bytes": dict(results.policy_memory_bytes),
         "drift": list(results.drift),
+        "drift_since": dict(results.drift_since),
     }
 
 
@@ -154,6 +155,7 @@ def from_document(document: Any, where: str = RESULTS) -> Results:
         ],
         policy_memory_bytes=top.entry("policy_memory_bytes").all(int),
         drift=top.texts("drift"),
+        drift_since=top.entry("drift_since").all(str) if "drift_since" in top.data else {},
         finished=top.get("finished", bool),
         error=top.get("error", str),
     )

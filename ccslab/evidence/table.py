@@ -181,7 +181,7 @@ def _memory(results: Results) -> Table:
 
 
 def _drift(results: Results) -> Text:
-    told = tell(results.drift)
+    told = tell(results.drift, results.drift_since)
     count = len(told)
     if not count:
         # Without a tuned phase nothing was compared, and no drift is no finding.

@@ -25,7 +25,9 @@ from ccslab.labs.step import HttpStep, Step
 from ccslab.policy import audit
 from ccslab.policy.audit import Record
 from ccslab.policy.domain import DomainPolicy
+from ccslab.policy.drift import since
 from ccslab.policy.exception import ExceptionPolicy
+from ccslab.policy.lines import Lines
 from ccslab.policy.readback import dropped
 
 MAIL_TIMEOUT_S = 60.0
@@ -163,7 +165,10 @@ class Engine:
         """Violations are logged, not denied: none by the workload, exactly its own by a CGI never learned."""
         self.guest.set_profile(PERMISSIVE)
         self.guest.forget_violations()
-        self.compare(result, self.lab.workload)
+        if any(line.startswith("+") for line in self.results.drift):
+            self.trace(result)
+        else:
+            self.compare(result, self.lab.workload)
         self.none_logged(result, "the learned workload violates nothing")
         self.compare(result, self.lab.forgotten)
         records = self.violations(result)
@@ -267,6 +272,18 @@ class Engine:
                 exchange.digest() == before.digest(),
                 f"was {before.digest()}, is {exchange.digest()}",
             )
+
+    def trace(self, result: PhaseResult) -> None:
+        """Perform the workload with a record of each grant: which step asks for what drifted?"""
+        self.guest.log_grants(PERMISSIVE, wanted=True)
+        self.guest.grants()
+        granted = {}
+        for step in self.lab.workload:
+            self.compare(result, [step])
+            granted[step.name] = self.guest.grants()
+        self.guest.log_grants(PERMISSIVE, wanted=False)
+        lines = Lines(self.guest.domains(), self.guest.exceptions())
+        self.results.drift_since = since(self.results.drift, lines, granted)
 
     def violations(self, result: PhaseResult) -> list[Record]:
         """The protected domains' violations since they were last forgotten, counted."""

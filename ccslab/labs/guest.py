@@ -24,6 +24,8 @@ DISABLED, LEARNING, PERMISSIVE, ENFORCING = range(4)
 # The permissive one last: a mark is in it, and what follows the mark may be half-written.
 LOGS = "/var/log/tomoyo/reject_003.log /var/log/tomoyo/reject_002.log"
 MARKS = "/run/ccs-lab-mark"
+GRANTED = "/var/log/tomoyo/grant.log"
+MODES = ("disabled", "learning", "permissive", "enforcing")
 AUDITREAD = "/usr/lib/ccs-lab/auditread"
 STEP_TIMEOUT_S = 60.0
 MARK_TIMEOUT_S = 30.0
@@ -219,6 +221,20 @@ class Guest:
         """Empty the logs, so that what is read next happened next."""
         self.records()
         self.root(f"for log in {LOGS}; do [ ! -f $log ] || : > $log; done")
+
+    def log_grants(self, profile: int, *, wanted: bool) -> None:
+        """Whether what the kernel grants in domains of a profile is logged as well."""
+        logged = "yes" if wanted else "no"
+        line = f"{profile}-CONFIG={{ mode={MODES[profile]} grant_log={logged} reject_log=yes }}"
+        with self.machine.console.unrecorded():
+            self.typed(f"echo {shlex.quote(line)} | ccs-loadpolicy -p")
+
+    def grants(self) -> list[Record]:
+        """The protected domains' granted requests since the last call."""
+        self.records()  # so that the auditor has written all
+        _, said = self.root(f"cat {GRANTED} 2>/dev/null; : > {GRANTED}")
+        records = parse_records(said, source=GRANTED)
+        return [one for one in records if one.granted and self.lab.guards(one.domain)]
 
     # Steps
 

@@ -18,17 +18,12 @@ from ccslab.errors import InfrastructureError, UserError
 from ccslab.labs import attacking, tuning
 from ccslab.labs.definition import Attack, Lab
 from ccslab.labs.guest import ENFORCING, PERMISSIVE, Guest
-from ccslab.policy.audit import Record, parse_records
 from ccslab.policy.domain import parse_domain_policy
 from ccslab.policy.exception import parse_exception_policy
 from ccslab.policy.lines import Line, Lines
 
 SEGMENT = 6  # steps between two checkpoints: what a mutant's way to its step is at most
 ENFORCED = "enforced"
-GRANTED = "/var/log/tomoyo/grant.log"
-GRANTING, QUIET = (
-    f"{ENFORCING}-CONFIG={{ mode=enforcing grant_log={logged} reject_log=yes }}" for logged in ("yes", "no")
-)
 ANSWER_S = 15.0  # a program that tries again and again keeps its visitor waiting
 ROUNDS = 4  # of denials that an attack meets only when those before are lifted
 TYPED = 2000  # characters of policy in one command on a serial line
@@ -118,7 +113,7 @@ class Mutation:
         guest.set_profile(PERMISSIVE)
         for domain in self.lab.protected:
             guest.set_profile(ENFORCING, domain)
-        typed(guest, "p", [GRANTING])
+        guest.log_grants(ENFORCING, wanted=True)
         guest.forget_violations()
 
     def walk(self, guest: Guest, advance: Callable[[str], None]) -> None:
@@ -128,7 +123,7 @@ class Mutation:
         """
         for number, step in enumerate(self.lab.workload):
             if number % SEGMENT == 0:
-                self._granted(guest)
+                guest.grants()
                 guest.save(segment(number))
             self.steps.baseline.append(answer(guest, [step]))
             if denied := guest.violations():
@@ -137,22 +132,15 @@ class Mutation:
                     where=tuning.golden_folder(self.lab),
                     mend=f"./inv lab.scenario {self.lab.name} shows what it lacks",
                 )
-            for record in self._granted(guest):
+            for record in guest.grants():
                 lines = self.lines.granting(record)
                 for line in lines:
                     if number not in (seen := self.steps.seen.setdefault(line, [])):
                         seen.append(number)
                     self.steps.together.setdefault(line, set()).update(lines - {line})
             advance(step.name)
-        typed(guest, "p", [QUIET])
+        guest.log_grants(ENFORCING, wanted=False)
         guest.forget_violations()
-
-    def _granted(self, guest: Guest) -> list[Record]:
-        """The protected domains' granted requests since the last call."""
-        guest.records()  # so that the auditor has written all
-        _, said = guest.root(f"cat {GRANTED} 2>/dev/null; : > {GRANTED}")
-        records = parse_records(said, source=GRANTED)
-        return [one for one in records if one.granted and self.lab.guards(one.domain)]
 
     # Under policies with a line less or more
 
@@ -195,7 +183,7 @@ class Mutation:
         mutant.step = self.lab.workload[seen[0]].name
         for first in sorted({number - number % SEGMENT for number in seen}):
             guest.go_back(segment(first))
-            typed(guest, "p", [QUIET])
+            guest.log_grants(ENFORCING, wanted=False)
             typed(guest, "d" if line.domain else "e", line.removal())
             mine = [number for number in seen if first <= number < first + SEGMENT]
             for number in range(first, mine[-1] + 1):
@@ -284,7 +272,7 @@ def added(lines: Sequence[Line]) -> Iterator[list[str]]:
 def typed(guest: Guest, kind: str, text: Sequence[str]) -> None:
     """Load policy text as the administrator does, without a file; the first line stands before each part.
 
-    :param kind: ``d``, ``e`` or ``p``: of domains, of exceptions, of profiles.
+    :param kind: ``d`` or ``e``: of domains or of exceptions.
     """
     head, *rest = text
     while True:

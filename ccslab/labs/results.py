@@ -119,6 +119,8 @@ class Results:
     policy_memory_bytes: dict[str, int] = field(default_factory=dict)
     drift: list[str] = field(default_factory=list)
     """Learned and generalised policy against the golden one, a line each."""
+    drift_since: dict[str, str] = field(default_factory=dict)
+    """Line that came (``scope: line``) -> the step of the workload that asks for it."""
     finished: bool = False
     error: str = ""
     """Why the run did not come to its end, the one line a person was told."""

@@ -43,12 +43,11 @@ def test_a_site_that_was_changed_drifts(checkout: Checkout) -> None:
     assert page.read_text() != text
     done = checkout.lab("lab.scenario", "apache-cgi", timeout_s=SCENARIO_S)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (
-        "Drift from the golden policy: 1 line\n  apache2 may now also read /etc/mime.types\n" in done.stdout
-    )
+    said = "apache2 may now also read /etc/mime.types, since the workload does: news, cold"
+    assert f"Drift from the golden policy: 1 line\n  {said}\n" in done.stdout
     (run,) = runs.listed(checkout.runs, "apache-cgi")
     assert json.loads((run.folder / "results.json").read_text())["drift"] == [
         "@@ <kernel> /usr/sbin/apache2 @@",
         "+file read /etc/mime.types",
     ]
-    assert "apache2 may now also read /etc/mime.types" in (run.folder / "report.html").read_text()
+    assert said in (run.folder / "report.html").read_text()

@@ -7,7 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ccslab.policy.drift import tell
+from ccslab.policy.audit import Record, parse_records
+from ccslab.policy.domain import parse_domain_policy
+from ccslab.policy.drift import since, tell
+from ccslab.policy.exception import parse_exception_policy
+from ccslab.policy.lines import Lines
 
 APACHE = "@@ <kernel> /usr/sbin/apache2 @@"
 CGI = "@@ <kernel> /usr/sbin/apache2 /usr/lib/cgi-bin/ToMail.cgi @@"
@@ -43,6 +47,37 @@ CGI = "@@ <kernel> /usr/sbin/apache2 /usr/lib/cgi-bin/ToMail.cgi @@"
 )
 def test_a_line_is_a_sentence(scope: str, line: str, said: str) -> None:
     assert tell([scope, line]) == [said]
+
+
+def granting(request: str) -> Record:
+    """The kernel's record of a granted request of Apache."""
+    head = "#2026/11/22 10:00:00# profile=2 mode=permissive granted=yes (global-pid=9) task={ pid=9 ppid=1 }"
+    (record,) = parse_records(f"{head}\n<kernel> /usr/sbin/apache2\n{request}\n", source="grant.log")
+    return record
+
+
+def test_what_came_is_told_with_the_step_that_asks_for_it() -> None:
+    policy = parse_domain_policy(
+        "<kernel> /usr/sbin/apache2\nuse_profile 2\nuse_group 0\n\n"
+        "file read @WEB\nfile read/write /etc/types\nfile read /etc/passwd\n"
+    )
+    lines = Lines(policy, parse_exception_policy("path_group WEB /var/www/a\npath_group WEB /var/www/b\n"))
+    records = {
+        "static page": ["file read /var/www/a"],
+        "manual": ["file read /var/www/b", "file write /etc/types"],
+        "again": ["file read /etc/types"],
+    }
+    granted = {step: [granting(one) for one in asked] for step, asked in records.items()}
+    drift = [
+        *(APACHE, "-file read /srv/a", "+file read/write /etc/types", "+file read /etc/passwd"),
+        *("@@ exception policy @@", "+path_group WEB /var/www/b"),
+    ]
+    assert tell(drift, since(drift, lines, granted)) == [
+        "apache2 may no longer read /srv/a",
+        "apache2 may now also read /etc/types or write to /etc/types, since the workload does: manual",
+        "apache2 may now also read /etc/passwd",
+        "the group WEB now also has /var/www/b, since the workload does: manual",
+    ]
 
 
 @given(st.lists(st.text() | st.sampled_from(["@@ exception policy @@", APACHE, "+path_group", "-file"])))

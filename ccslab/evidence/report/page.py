@@ -48,7 +48,7 @@ def write_report(
         took=duration(manifest["seconds"] or 0.0),
         failed=[check for check in results.checks if not check.passed],
         visible=visible,
-        drift=tell(results.drift),
+        drift=tell(results.drift, results.drift_since),
         timeline=content.timeline(results),
         attacks=content.attacks(results),
         memory=content.memory(results),
