@@ -49,7 +49,7 @@ def replay(settings: Settings, named: str, *, anyway: bool = False) -> int:
     parts = setup.build(settings, lab.recipe)
     others = changed(manifest["inputs"], manifest_of(settings, lab, parts).inputs)
     if others and not anyway:
-        commit = manifest["inputs"].get("harness", {}).get("commit", "")
+        commit = manifest["inputs"]["harness"].get("commit") or ""  # null where it was no git checkout
         raise UserError(
             f"the run's {' and '.join(others)} {'is' if len(others) == 1 else 'are'} not what is here now",
             where=run.folder,

@@ -72,6 +72,7 @@ def screenshot(page: Path, picture: Path, view: View) -> Path:
 
     :raises InfrastructureError: as for :func:`shown`, or the file cannot be written.
     """
+    picture.parent.mkdir(parents=True, exist_ok=True)
     with shown(page, view) as driver:
         if not driver.get_screenshot_as_file(str(picture)):
             raise InfrastructureError("the picture cannot be written", where=picture)
