@@ -29,7 +29,8 @@ OPERATIONS = (
     "connect+accept",
 )
 """What ccsbench does, in its order."""
-# What the operations need, in the order of TOMOYO's lists: after all other rules.
+# What the operations need, in the order of TOMOYO's lists: after all other rules. Kernels that do not check
+# whom connections are accepted from pass over "accept".
 NEEDED = """\
 file read /bench/data/file
 file getattr /bench/data/file
@@ -39,9 +40,7 @@ file unlink /bench/data/new
 file rename /bench/data/here /bench/data/there
 file rename /bench/data/there /bench/data/here
 file execute /bench/nothing
-network inet stream bind 127.0.0.1 7000
-network inet stream listen 127.0.0.1 7000
-network inet stream connect 127.0.0.1 7000
+network inet stream bind/listen/connect/accept 127.0.0.1 1024-65535
 """.splitlines()
 # The same for AppArmor.
 CONFINEMENT = """\
