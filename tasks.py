@@ -155,6 +155,14 @@ def lab_parity(settings, name):
     return beside.on_a_par(settings, name)
 
 
+@settings_task({**KERNEL, **JOBS})
+def lab_controls(settings):
+    """Every control in every mode: is it learned, logged, denied, granted?"""
+    from ccslab.evidence.controls import control
+
+    return control(settings)
+
+
 @lab_task()
 def lab_list(c):
     """The labs and kernels there are."""
@@ -404,6 +412,7 @@ for name, tasks in {
         compare=lab_compare,
         parity=lab_parity,
         mutate=lab_mutate,
+        controls=lab_controls,
         list=lab_list,
         show=lab_show,
         report=lab_report,

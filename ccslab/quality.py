@@ -24,6 +24,7 @@ SHELL_SCRIPTS = (
     "inv",
     ".ci/run",
     "ccslab/rootfs/*.sh",
+    "labs/controls/guest/*",
     "rootfs/recipes/hooks/*.sh",
 )
 
@@ -57,6 +58,7 @@ def check(settings: Settings, *, only: str = "", quick: bool = False) -> int:
         *([only] if only else []),
         *(["-m", marked] if marked else []),
         *(SIDE_BY_SIDE if not only and not quick else []),
+        "--durations=20",
     ]
     if not only and not quick:
         for path in sorted((settings.root / "tests").rglob("test_*.py")):

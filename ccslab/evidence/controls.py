@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What ``lab.controls`` does: try every control in every mode, and say in a table what the kernel did."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+
+from ccslab import progress
+from ccslab.errors import EXIT_PASSED, EXIT_VERDICT
+from ccslab.evidence import markdown
+from ccslab.evidence import run as runs
+from ccslab.evidence.table import counted, duration, plain_table, show, shown_path
+from ccslab.evidence.text import write, write_json
+from ccslab.kernel import catalog, command
+from ccslab.labs import controls, trials
+from ccslab.labs.trials import Attempt, Outcome
+from ccslab.settings import Settings
+
+NAME = "controls"
+FILE = "controls.json"
+REPORT = "controls.md"
+SCHEMA = 1
+COLUMNS = ("disabled", "learning", "permissive", "enforcing", "granted", "refused")
+
+
+@dataclass
+class Tried:
+    """All attempts on one kernel."""
+
+    kernel: str
+    arch: str
+    release: str
+    attempts: list[Attempt]
+    outcomes: list[Outcome]
+
+    @property
+    def judged(self) -> bool:
+        """A kernel without a patchset has none of these controls: it is shown what it lets pass."""
+        return not self.kernel.startswith(catalog.STOCK)
+
+    def wrong(self) -> list[tuple[Attempt, Outcome]]:
+        """What the kernel did otherwise than one that has the control."""
+        pairs = zip(self.attempts, self.outcomes, strict=True)
+        return [(attempt, outcome) for attempt, outcome in pairs if outcome != attempt.expected()]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the kernel did what it should, if it should."""
+        return not (self.judged and self.wrong())
+
+    def rows(self) -> Iterator[list[str]]:
+        """Of each call its name, its rule, and what came of it in each column, whatever program made it."""
+        for trial in dict.fromkeys(attempt.trial for attempt in self.attempts):
+            cells: dict[str, dict[str, None]] = {}
+            for attempt, outcome in zip(self.attempts, self.outcomes, strict=True):
+                if attempt.trial == trial:
+                    cells.setdefault(attempt.column, {})[attempt.told(outcome)] = None
+            found = ["/".join(cells.get(column, {"-": None})) for column in COLUMNS]
+            yield [trial.call, trial.rule or "(never checked)", *found]
+
+    def document(self) -> dict[str, Any]:
+        """As it is kept."""
+        return {
+            "kernel": self.kernel,
+            "arch": self.arch,
+            "release": self.release,
+            "passed": self.passed,
+            "attempts": [
+                {
+                    "call": one.trial.call,
+                    "program": one.program,
+                    "mode": one.mode.name.lower(),
+                    "given": one.given,
+                    "says": outcome.says,
+                    "records": [list(record) for record in outcome.records],
+                    "rules": list(outcome.rules),
+                    "right": outcome == one.expected(),
+                }
+                for one, outcome in zip(self.attempts, self.outcomes, strict=True)
+            ],
+        }
+
+
+def control(settings: Settings) -> int:
+    """Try the controls on each kernel that was asked for; 0 if each does what it should, else 1.
+
+    :raises LabError: the trials are malformed, or the world failed.
+    """
+    began = time.monotonic()
+    known = trials.read(settings.root)
+    cells = catalog.expand(settings)
+    built = [command.build(one) for one in cells]
+    tried: list[Tried] = []
+    named = "-".join(dict.fromkeys(one.kernel for one in cells))
+    with runs.create(settings.runs / NAME, lab=NAME, arch=settings.arch, kernel=named) as living:
+        for one, folder in zip(cells, built, strict=True):
+            tried.append(_try(one, folder, known, living.folder / f"{one.kernel}-{one.arch}"))
+            _show(tried[-1])
+        write_json(
+            living.folder / FILE, {"schema": SCHEMA, "kernels": [kernel.document() for kernel in tried]}
+        )
+        path = write(living.folder / REPORT, _markdown(tried).encode())
+        runs.link_latest(living.run)
+    passed = all(kernel.passed for kernel in tried)
+    word = "PASSED" if passed else "FAILED"
+    progress.console.print(f"{word} in {duration(time.monotonic() - began)}: {shown_path(path)}")
+    return EXIT_PASSED if passed else EXIT_VERDICT
+
+
+def _try(settings: Settings, kernel: Path, known: Sequence[trials.Trial], folder: Path) -> Tried:
+    release = json.loads((kernel / "manifest.json").read_text())["release"]
+    attempts = list(trials.attempts(known, release, controls.PROGRAMS[settings.arch]))
+    with progress.step(f"Trying {counted(len(attempts), 'time')} on {release}", len(attempts)) as step:
+        outcomes = controls.attempt(
+            settings, kernel / "bzImage", attempts, folder, advance=lambda name: step.advance(note=name)
+        )
+    return Tried(settings.kernel, settings.arch, release, attempts, outcomes)
+
+
+def _title(kernel: Tried) -> str:
+    wrong = counted(len(kernel.wrong()), "attempt")
+    verdict = f"{wrong} went wrong" if kernel.judged else "without the series, for comparison"
+    return f"Controls of {kernel.release} ({kernel.arch}), {len(kernel.attempts)} attempts: {verdict}"
+
+
+def _show(kernel: Tried) -> None:
+    console = progress.console
+    table = plain_table(_title(kernel))
+    table.add_column("rule and calls", overflow="fold")
+    # The modes in short: eighty columns have no more room.
+    for word in ("off", "learn", "permit", "enforce", "granted", "refused"):
+        table.add_column(word, no_wrap=True)
+    before = ""
+    for call, rule, *found in kernel.rows():
+        if rule != before:
+            table.add_row(Text(rule, style="bold"))
+            before = rule
+        table.add_row(Text(f" {call}"), *map(Text, found))
+    show(table, console)
+    for attempt, outcome in kernel.wrong()[:10] if kernel.judged else ():
+        console.print(Text(f"{attempt.program}, {attempt.name}:"))
+        for word, one in (("is", outcome), ("should be", attempt.expected())):
+            records = "; ".join(f"{mode}, granted={granted}: {text}" for mode, granted, text in one.records)
+            rules = ", ".join(one.rules) or "none"
+            console.print(Text(f"  {word}: {one.says}; log: {records or 'nothing'}; rules: {rules}"))
+
+
+def _markdown(tried: Sequence[Tried]) -> str:
+    head = ("call", "rule", *COLUMNS)
+    parts = [f"## {_title(kernel)}\n\n{markdown.table(head, kernel.rows())}" for kernel in tried]
+    return "# What the controls do\n\n" + "\n".join(parts)

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The controls' trials (``labs/controls/trials.toml``): what is tried, and what must come of it."""
+
+from __future__ import annotations
+
+import enum
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ccslab.errors import UserError
+from ccslab.policy.acl import parse_acl
+
+FOLDER = Path("labs/controls")
+FILE = FOLDER / "trials.toml"
+NEXT = "NEXT"
+"""What a call says that did its work for the second peer, as the first was turned away."""
+
+
+class Mode(enum.IntEnum):
+    """Modes, by the number of the profile that has a trial's control in it."""
+
+    DISABLED = 0
+    LEARNING = 1
+    PERMISSIVE = 2
+    ENFORCING = 3
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One call, and the control that guards it (the keys of the file)."""
+
+    call: str
+    control: str
+    rule: str = ""
+    next: str = ""
+    says: str = "OK"
+    denied: str = "ERRNO EPERM"
+    grants: tuple[str, ...] = ()
+    refuses: tuple[str, ...] = ()
+    since: str = ""
+    arches: tuple[str, ...] = ("x86_64", "i386")
+
+    def on(self, version: str, arch: str) -> bool:
+        """Whether kernels of a version have the call, for programs of an architecture."""
+        return _number(version) >= _number(self.since) and arch in self.arches
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One trial in one mode.
+
+    :param program: ``controlcalls``, or ``controlcalls32``, whose system calls are i386's.
+    :param given: the rule that the domain has.
+    """
+
+    trial: Trial
+    program: str
+    mode: Mode
+    given: str = ""
+
+    @property
+    def name(self) -> str:
+        """How it is told."""
+        return f"{self.trial.call} {self.mode.name.lower()}" + (f" with {self.given}" if self.given else "")
+
+    @property
+    def column(self) -> str:
+        """Under what it stands in a table: its mode; or what a rule that it is given must do."""
+        if not self.given:
+            return self.mode.name.lower()
+        if self.given == self.trial.rule:
+            return "granted"
+        return "refused" if self.given in (*self.trial.refuses, self.trial.next) else "granted"
+
+    def expected(self) -> Outcome:
+        """What a kernel does that has the control."""
+        trial, mode = self.trial, self.mode
+        word, there = mode.name.lower(), (self.given,) if self.given else ()
+        if not trial.rule or mode is Mode.DISABLED:
+            return Outcome(trial.says)
+        if mode is not Mode.ENFORCING:
+            learned = (trial.rule,) if mode is Mode.LEARNING else ()
+            return Outcome(trial.says, ((word, False, trial.rule),), learned)
+        if self.column == "granted":
+            return Outcome(trial.says, ((word, True, trial.rule),), there)
+        if self.given and self.given == trial.next:
+            return Outcome(NEXT, ((word, False, trial.rule), (word, True, trial.next)), there)
+        turned_away = tuple((word, False, rule) for rule in (trial.rule, trial.next) if rule)
+        return Outcome(trial.denied, turned_away, there)
+
+    def told(self, outcome: Outcome) -> str:
+        """In a word or two, for a table."""
+        if outcome.says.startswith("LIED"):
+            return "lied"
+        if outcome.says == self.trial.denied:
+            return "denied" if outcome.records else "denied, unlogged"
+        if outcome.says == NEXT:
+            return "next"
+        if any(granted for _, granted, _ in outcome.records):
+            return "granted"
+        if any(mode == "learning" for mode, _, _ in outcome.records):
+            return "learned"
+        return "logged" if outcome.records else "passed"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an attempt.
+
+    :param says: what the program said.
+    :param records: of each audit record the mode, whether it was granted, and the request.
+    :param rules: of the program's domain afterwards.
+    """
+
+    says: str
+    records: tuple[tuple[str, bool, str], ...] = ()
+    rules: tuple[str, ...] = ()
+
+
+def read(root: Path) -> list[Trial]:
+    """The trials of a checkout.
+
+    :raises UserError: the file is malformed, or a rule is none.
+    """
+    path = root / FILE
+    try:
+        document = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"is malformed: {error}", where=path) from error
+    return [_trial(entry, f"{path}, trial {number}") for number, entry in enumerate(document["trial"], 1)]
+
+
+def _trial(entry: Mapping[str, Any], where: str) -> Trial:
+    lists = {name: tuple(entry[name]) for name in ("grants", "refuses", "arches") if name in entry}
+    try:
+        trial = Trial(**{**entry, **lists})
+    except TypeError as error:
+        raise UserError(f"has a key too many or too few: {error}", where=where) from error
+    for rule in filter(None, (trial.rule, trial.next, *trial.grants, *trial.refuses)):
+        try:
+            printed = parse_acl(rule).format()
+        except ValueError as error:
+            raise UserError(f"has a rule that is none: {error}", where=where) from error
+        if printed != rule:
+            raise UserError(f"has a rule not as a kernel prints it: {rule!r}", where=where, mend=printed)
+    return trial
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+
+
+def attempts(trials: Sequence[Trial], version: str, programs: Mapping[str, str]) -> Iterator[Attempt]:
+    """All that is tried on a kernel.
+
+    :param programs: name -> the architecture whose calls it makes.
+    """
+    for program, arch in programs.items():
+        for trial in trials:
+            if not trial.on(version, arch):
+                continue
+            for mode in Mode:
+                yield Attempt(trial, program, mode)
+            # What is to be refused may be what is to be granted, of two peers with one name.
+            for rule in dict.fromkeys((trial.rule, *trial.grants, *trial.refuses, trial.next)):
+                if rule:
+                    yield Attempt(trial, program, Mode.ENFORCING, rule)

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Every control of the series in every mode, for both architectures, and what a stock kernel lets pass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ccslab.kernel import command
+from ccslab.labs import controls, trials
+from ccslab.labs.trials import Attempt, Mode, Outcome
+from ccslab.settings import Settings
+from tests.checkout import ROOT
+
+pytestmark = pytest.mark.guest
+VERSION = "6.12"  # the series of the others has no such controls yet
+KNOWN = trials.read(ROOT)
+
+
+def tried(settings: Settings, attempts: list[Attempt], folder: Path) -> dict[Attempt, Outcome]:
+    """What came of attempts on a kernel, which is built if its inputs changed."""
+    kernel = command.build(settings) / "bzImage"
+    outcomes = controls.attempt(settings, kernel, attempts, folder, advance=lambda name: None)
+    return dict(zip(attempts, outcomes, strict=True))
+
+
+def wrong(found: dict[Attempt, Outcome]) -> dict[str, tuple[Outcome, Outcome]]:
+    """What is not as it should be: how it is, and how it should be."""
+    return {
+        f"{one.program} {one.name}": (outcome, one.expected())
+        for one, outcome in found.items()
+        if outcome != one.expected()
+    }
+
+
+def test_every_control_in_every_mode(tmp_path: Path) -> None:
+    attempts = list(trials.attempts(KNOWN, VERSION, controls.PROGRAMS["x86_64"]))
+    found = tried(Settings(kernel=VERSION), attempts, tmp_path / "x86_64")
+    assert wrong(found) == {}
+
+
+def test_every_control_on_i386(tmp_path: Path) -> None:
+    modes = (Mode.LEARNING, Mode.ENFORCING)
+    all_of_them = trials.attempts(KNOWN, VERSION, controls.PROGRAMS["i386"])
+    attempts = [one for one in all_of_them if one.mode in modes and not one.given]
+    found = tried(Settings(kernel=VERSION, arch="i386"), attempts, tmp_path / "i386")
+    assert wrong(found) == {}
+
+
+def test_a_stock_kernel_lets_all_of_it_pass(tmp_path: Path) -> None:
+    all_of_them = trials.attempts(KNOWN, VERSION, {"controlcalls": "x86_64"})
+    attempts = [one for one in all_of_them if one.mode is Mode.ENFORCING and not one.given]
+    found = tried(Settings(kernel=f"stock-{VERSION}"), attempts, tmp_path / "stock")
+    assert {one.name: outcome for one, outcome in found.items()} == {
+        one.name: Outcome(one.trial.says) for one in attempts
+    }

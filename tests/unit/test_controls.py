@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The controls' trials: what is tried, what must come of it, and how a guest's words are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ccslab.errors import InfrastructureError, UserError
+from ccslab.evidence.controls import COLUMNS, Tried
+from ccslab.labs import controls, trials
+from ccslab.labs.trials import Attempt, Mode, Outcome, Trial
+from tests.checkout import ROOT
+
+REBOOT = Trial("reboot", "capability::SYS_REBOOT", "capability SYS_REBOOT", refuses=("capability SYS_TIME",))
+RECV = Trial(
+    "recv",
+    "network::inet_dgram_recv",
+    "network inet dgram recv 127.0.0.1 4001",
+    next="network inet dgram recv 127.0.0.1 4002",
+    denied="ERRNO EAGAIN",
+)
+FREE = Trial("getpriority", "capability")
+PROGRAMS = {"controlcalls": "x86_64", "controlcalls32": "i386"}
+
+
+def expected(trial: Trial, mode: Mode, given: str = "") -> Outcome:
+    return Attempt(trial, "controlcalls", mode, given).expected()
+
+
+def test_what_a_control_does() -> None:
+    rule = REBOOT.rule
+    assert expected(REBOOT, Mode.DISABLED) == Outcome("OK")
+    assert expected(REBOOT, Mode.LEARNING) == Outcome("OK", (("learning", False, rule),), (rule,))
+    assert expected(REBOOT, Mode.PERMISSIVE) == Outcome("OK", (("permissive", False, rule),))
+    assert expected(REBOOT, Mode.ENFORCING) == Outcome("ERRNO EPERM", (("enforcing", False, rule),))
+    assert expected(REBOOT, Mode.ENFORCING, rule) == Outcome("OK", (("enforcing", True, rule),), (rule,))
+    other = REBOOT.refuses[0]
+    denied = Outcome("ERRNO EPERM", (("enforcing", False, rule),), (other,))
+    assert expected(REBOOT, Mode.ENFORCING, other) == denied
+
+
+def test_of_two_peers_the_second_is_served() -> None:
+    away = (("enforcing", False, RECV.rule), ("enforcing", False, RECV.next))
+    assert expected(RECV, Mode.ENFORCING) == Outcome("ERRNO EAGAIN", away)
+    served = (("enforcing", False, RECV.rule), ("enforcing", True, RECV.next))
+    assert expected(RECV, Mode.ENFORCING, RECV.next) == Outcome("NEXT", served, (RECV.next,))
+
+
+def test_what_is_never_checked_is_never_logged() -> None:
+    assert {expected(FREE, mode) for mode in Mode} == {Outcome("OK")}
+
+
+def test_every_control_of_the_language_is_tried() -> None:
+    known = trials.read(ROOT)
+    rules = {trial.rule for trial in known}
+    for name in (
+        *("use_route", "use_packet", "SYS_REBOOT", "SYS_VHANGUP", "SYS_TIME", "SYS_NICE", "SYS_SETHOSTNAME"),
+        *("use_kernel_module", "SYS_KEXEC_LOAD", "SYS_PTRACE"),
+    ):
+        assert f"capability {name}" in rules
+    assert {trial.control for trial in known} >= {
+        *("network::inet_stream_accept", "network::unix_stream_accept", "network::unix_seqpacket_accept"),
+        *("network::inet_dgram_recv", "network::inet_raw_recv", "network::unix_dgram_recv", "ipc::signal"),
+    }
+    tried = list(trials.attempts(known, "6.12.1", PROGRAMS))
+    assert len(set(tried)) == len(tried)
+    for trial in known:
+        modes = {one.mode for one in tried if one.trial == trial and not one.given}
+        assert modes == set(Mode)
+
+
+def test_what_a_kernel_or_an_architecture_lacks_is_not_tried() -> None:
+    late, wide = (
+        Trial("pidfd", "ipc", since="6.9"),
+        Trial("kexec_file_load", "capability", arches=("x86_64",)),
+    )
+    calls = {
+        version: {(one.trial.call, one.program) for one in trials.attempts([late, wide], version, PROGRAMS)}
+        for version in ("5.10.223", "6.12.1")
+    }
+    assert calls["5.10.223"] == {("kexec_file_load", "controlcalls")}
+    assert calls["6.12.1"] - calls["5.10.223"] == {("pidfd", "controlcalls"), ("pidfd", "controlcalls32")}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[trial\n", "is malformed"),
+        ('[[trial]]\ncall = "x"\n', "has a key too many or too few: .*'control'"),
+        ('[[trial]]\ncall = "x"\ncontrol = "y"\nrool = "z"\n', "has a key too many or too few: .*'rool'"),
+        ('[[trial]]\ncall = "x"\ncontrol = "y"\nrule = "capability SYS_REBOT"\n', "did you mean SYS_REBOOT"),
+        (
+            '[[trial]]\ncall = "x"\ncontrol = "y"\nrule = "ipc signal 9-9 <kernel>"\n',
+            "has a rule not as a kernel prints it: 'ipc signal 9-9 <kernel>'",
+        ),
+    ],
+)
+def test_malformed_trials_are_told(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / trials.FILE
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    with pytest.raises(UserError, match=said):
+        trials.read(tmp_path)
+
+
+HEAD = "#2026/11/23 01:24:39# profile=3 mode={} granted={} (global-pid=9) task={{ pid=9 ppid=1 uid=0 }}"
+ATTEMPTS = [Attempt(REBOOT, "controlcalls", Mode.LEARNING), Attempt(RECV, "controlcalls32", Mode.ENFORCING)]
+
+
+def said(number: int, program: str, mode: str, *requests: str, word: str = "OK", rules: str = "") -> str:
+    """What the guest's first program says of an attempt."""
+    head = HEAD.format(mode, "no")
+    records = "".join(f"record|{head}\t<kernel> /bin/{program}\t{one}\t\r\n" for one in requests)
+    return f"trial|{number}\r\nsaid|{word}\r\n{records}{rules}tried|{number}\r\n"
+
+
+def test_a_guest_s_words_are_read() -> None:
+    text = said(0, "controlcalls", "learning", REBOOT.rule, rules=f"rule|{REBOOT.rule}\r\n")
+    text += said(1, "controlcalls32", "enforcing", RECV.rule, RECV.next, word="ERRNO EAGAIN")
+    found = dict(controls.parse(f"[    1.0] noise\r\n{text}controls: all tried\r\n", ATTEMPTS))
+    assert found == {number: one.expected() for number, one in enumerate(ATTEMPTS)}
+
+
+def test_a_record_of_somebody_else_is_no_outcome() -> None:
+    text = said(0, "target", "learning", REBOOT.rule)
+    with pytest.raises(InfrastructureError, match="is no audit record of <kernel> /bin/controlcalls"):
+        dict(controls.parse(text, ATTEMPTS))
+
+
+def test_the_table_shows_what_was_not_right() -> None:
+    attempts = list(trials.attempts([REBOOT, FREE], "6.12", PROGRAMS))
+    outcomes = [one.expected() for one in attempts]
+    kernel = Tried("6.12", "x86_64", "6.12.1", attempts, outcomes)
+    assert kernel.passed
+    assert next(iter(kernel.rows())) == [
+        *("reboot", REBOOT.rule, "passed", "learned", "logged", "denied", "granted", "denied")
+    ]
+    assert list(kernel.rows())[1] == ["getpriority", "(never checked)", *["passed"] * 4, "-", "-"]
+    passes = Outcome("OK")
+    (at,) = [
+        number
+        for number, one in enumerate(attempts)
+        if (one.trial, one.program, one.mode, one.given) == (REBOOT, "controlcalls32", Mode.ENFORCING, "")
+    ]
+    outcomes[at] = passes
+    assert not kernel.passed
+    assert kernel.wrong() == [(attempts[at], passes)]
+    assert next(iter(kernel.rows()))[2 + COLUMNS.index("enforcing")] == "denied/passed"
+    assert kernel.document()["attempts"][at]["right"] is False
+    stock = Tried("stock-6.12", "x86_64", "6.12.1", attempts, [passes] * len(attempts))
+    assert stock.passed, "what lacks the controls is only shown"
