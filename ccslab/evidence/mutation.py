@@ -41,6 +41,8 @@ class Proof:
     mutants: list[Mutant] = field(default_factory=list)
     attacks: list[Widened] = field(default_factory=list)
     explained: dict[Line, str] = field(default_factory=dict)
+    chance: frozenset[Line] = frozenset()
+    """Explained lines that some runs of the workload need."""
     only: str = ""
     """Of which lines and attacks, if not of all."""
 
@@ -57,7 +59,7 @@ class Proof:
     def idle(self) -> list[Line]:
         """Explanations of lines that are needed after all."""
         needed = {one.line for one in self.mutants if one.need is Need.NEEDED}
-        return [line for line in self.explained if line in needed]
+        return [line for line in self.explained if line in needed and line not in self.chance]
 
     @property
     def passed(self) -> bool:
@@ -105,7 +107,7 @@ def mutate(settings: Settings, name: str, *, only: str = "") -> int:
     """
     began = time.monotonic()
     lab = definition.find(name, settings.root, settings.arch)
-    proof = Proof(explained=explanations(lab), only=only)
+    proof = Proof(explained=explanations(lab), chance=frozenset(explanations(lab, chance=True)), only=only)
     telling = threading.Lock()
     step: list[progress.Step] = []
 
@@ -159,9 +161,10 @@ def mutate(settings: Settings, name: str, *, only: str = "") -> int:
     return EXIT_PASSED if proof.passed else EXIT_VERDICT
 
 
-def explanations(lab: Lab) -> dict[Line, str]:
+def explanations(lab: Lab, *, chance: bool = False) -> dict[Line, str]:
     """Why some lines of the golden policy are there though the workload does not need them.
 
+    :param chance: only those that some runs of the workload need.
     :raises UserError: the file is malformed.
     """
     path: Path = tuning.golden_folder(lab) / EXPLAINED
@@ -169,7 +172,8 @@ def explanations(lab: Lab) -> dict[Line, str]:
         return {}
     try:
         told = tomllib.loads(path.read_text())
-        return {Line(one["domain"], text): one["why"] for one in told["kept"] for text in one["lines"]}
+        kept = [one for one in told["kept"] if not chance or one.get("chance")]
+        return {Line(one["domain"], text): one["why"] for one in kept for text in one["lines"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"cannot be read: {error}", where=path, mend="write [[kept]] with domain, lines and why"

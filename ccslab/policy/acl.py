@@ -21,7 +21,7 @@ SHAPES: dict[str, tuple[str, ...]] = {
     "unix": ("path",),
     "env": ("name",),
     "capability": (),
-    "signal": ("number", "domain"),
+    "signal": ("number", "domains"),
     "task_domain": ("domain",),
     "task_program": ("program",),
 }
@@ -230,7 +230,7 @@ def parse_acl(line: str) -> Acl:
     for at, kind in enumerate(kinds):
         if not words:
             raise ValueError(f"{head} {'/'.join(operations)} takes {len(kinds)} argument(s), {at} given")
-        arguments.append(_domain(words) if kind == "domain" else _READ[kind](words.pop(0)))
+        arguments.append(_domain(words) if kind in ("domain", "domains") else _READ[kind](words.pop(0)))
     transition = _transition(words)
     if transition and (head != "file" or operations != ("execute",)):
         raise ValueError(f"unexpected {transition!r}: only 'file execute' takes a domain transition")

@@ -34,7 +34,7 @@ class Coverage:
 
     def word(self, kind: str, wide: str, narrow: str) -> bool:
         """True if the argument ``wide`` stands for all that ``narrow`` does; kind as in ``SHAPES``."""
-        if wide == narrow:
+        if wide == narrow or (kind == "domains" and narrow.startswith(f"{wide} ")):  # "domains": and below
             return True
         if narrow.startswith("@"):
             return False
@@ -53,7 +53,7 @@ class Coverage:
                 value.address_bounds(narrow),
             )
             return version == other and low <= least and most <= high
-        return kind != "domain" and not is_pattern(narrow) and matches(narrow, wide)
+        return not kind.startswith("domain") and not is_pattern(narrow) and matches(narrow, wide)
 
     def atom(self, wide: Acl, narrow: Acl) -> bool:
         """True if ``wide`` allows all that ``narrow`` (each one operation) allows."""

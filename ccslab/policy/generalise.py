@@ -7,11 +7,11 @@ literal names are replaced by what stands for them, and only literal names.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ccslab.policy import value
-from ccslab.policy.acl import SHAPES, Acl, merge
+from ccslab.policy.acl import SHAPES, Acl, merge, parse_acl
 from ccslab.policy.canonical import by_atom
 from ccslab.policy.condition import Condition
 from ccslab.policy.coverage import Coverage
@@ -180,7 +180,7 @@ class _Generaliser:
 def _wide(acl: Acl) -> bool:
     """True if an argument stands for more than itself."""
     kinds = SHAPES[acl.shape]
-    return any(
+    return "domains" in kinds or any(
         word.startswith("@") or ("-" in word if kind in ("number", "port", "address") else is_pattern(word))
         for kind, word in zip(kinds, acl.arguments, strict=True)
     )
@@ -241,9 +241,17 @@ def generalise(
             there.profile if there else domain.profile,
             tuple(sorted({*(there.flags if there else ()), *domain.flags})),
             tuple(sorted({*(there.groups if there else ()), *domain.groups})),
-            work.acls(domain.name, acls, coverage),
+            work.acls(domain.name, [*acls, *_always(domain, rules)], coverage),
         )
     return out, exception
+
+
+def _always(domain: Domain, rules: Rules) -> Iterator[Acl]:
+    """The lines that a domain gets whatever was learned."""
+    known = [acl.format() for acl in domain.acls]
+    for rule in rules.always:
+        if rule.domain == domain.name and any(line.startswith(rule.beside) for line in known):
+            yield from map(parse_acl, rule.lines)
 
 
 def _exceptions(exception: ExceptionPolicy, work: _Generaliser) -> ExceptionPolicy:

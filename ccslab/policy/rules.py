@@ -11,6 +11,7 @@ from typing import Any
 
 from ccslab.errors import UserError
 from ccslab.policy import language, pathname, value
+from ccslab.policy.acl import parse_acl
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,19 @@ class ForgetRule:
 
 
 @dataclass(frozen=True)
+class AlwaysRule:
+    """Lines that a domain gets whether they were learned or not, as what needs them is a matter of chance.
+
+    :param beside: what a line that was learned must begin with: it shows that the kernel knows of such lines.
+    """
+
+    why: str
+    domain: str
+    beside: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Rules:
     """All rules of a file; those of one kind are tried in order, the first that fits decides.
 
@@ -126,6 +140,7 @@ class Rules:
     environment: tuple[EnvironmentRule, ...] = ()
     conditions: tuple[ConditionRule, ...] = ()
     forget: tuple[ForgetRule, ...] = ()
+    always: tuple[AlwaysRule, ...] = ()
     source: str = field(default="", compare=False)
 
 
@@ -137,6 +152,7 @@ _TABLES: dict[str, tuple[str, type[Any]]] = {
     "environment": ("environment", EnvironmentRule),
     "condition": ("conditions", ConditionRule),
     "forget": ("forget", ForgetRule),
+    "always": ("always", AlwaysRule),
 }
 _MAX_DEPTH = 64
 _OPERATIONS = [name for names in language.FILE.values() for name in names]
@@ -176,6 +192,8 @@ def _word_fault(rule: dict[str, Any]) -> str:
             near = difflib.get_close_matches(name, _OPERATIONS, n=1, cutoff=0.5)
             return f"unknown file operation {name!r}" + (f", did you mean {near[0]}?" if near else "")
     try:
+        for line in rule.get("lines", []):
+            parse_acl(line)
         for key in ("range", "ports"):
             if rule.get(key, "") and not rule[key].startswith("@"):
                 value.number(rule[key])

@@ -62,7 +62,16 @@ def address(word: str) -> str:
     high = _ip(high_text) if dash else low
     if low.version != high.version:
         raise ValueError(f"range {word} mixes IPv4 and IPv6")
-    return str(low) if low == high else f"{low}-{high}"
+    return _printed(low) if low == high else f"{_printed(low)}-{_printed(high)}"
+
+
+def _printed(one: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    """As the kernel's ``%pI6c`` has it: mapped and ISATAP addresses end in an IPv4 address."""
+    if one.version == 4 or not (one.ipv4_mapped or int(one) >> 32 & 0xFDFFFFFF == 0x5EFE):
+        return str(one)
+    # Zeros are only looked for in front of it.
+    front = str(ipaddress.IPv6Address(int(one) | 0xFFFFFFFF)).removesuffix("ffff:ffff")
+    return f"{front}{ipaddress.IPv4Address(int(one) & 0xFFFFFFFF)}"
 
 
 def address_bounds(word: str) -> tuple[int, int, int]:

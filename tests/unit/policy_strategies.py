@@ -73,7 +73,7 @@ ipv4 = (
     .map(sorted)
     .map(lambda p: value.address(f"{p[0]}-{p[1]}"))
 )
-ipv6 = st.ip_addresses(v=6).map(str)
+ipv6 = st.ip_addresses(v=6).map(lambda one: value.address(str(one)))
 ARGUMENTS = {
     "path": name,
     "number": st.one_of(numbers(), group),
@@ -81,6 +81,7 @@ ARGUMENTS = {
     "address": st.one_of(ipv4, ipv6, group),
     "name": st.sampled_from(["PATH", "HTTP_\\*", "A"]),
     "domain": domain_name,
+    "domains": domain_name,
     "program": program,
 }
 HEADS = [

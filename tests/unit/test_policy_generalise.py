@@ -192,6 +192,29 @@ def test_domains_are_selected_and_lines_forgotten() -> None:
     assert domains.domain("<kernel> /usr/sbin/apache2").acls == []
 
 
+def test_what_is_needed_by_chance_is_always_there_where_the_kernel_knows_it() -> None:
+    rules = parse_rules(
+        """[[always]]
+        why = "ends what does not end"
+        domain = "<kernel> /x"
+        beside = "network inet stream accept "
+        lines = ["ipc signal 15 <kernel> /x"]
+        """
+    )
+    accept, kill = "network inet stream accept 10.0.0.1 5000", "ipc signal 15 <kernel> /x /y"
+
+    def lines(*learned: str) -> list[list[str]]:
+        text = "".join(
+            f"<kernel> /{name}\nuse_profile 1\n" + "".join(f"{line}\n" for line in learned) for name in "xz"
+        )
+        domains, _ = generalise(parse_domain_policy(text), ExceptionPolicy(), rules)
+        return [[acl.format() for acl in domain.acls] for domain in domains.domains.values()]
+
+    assert lines("file read /a") == [["file read /a"], ["file read /a"]]
+    assert lines(accept) == [["ipc signal 15 <kernel> /x", accept], [accept]]
+    assert lines(accept, kill) == [["ipc signal 15 <kernel> /x", accept], [kill, accept]]
+
+
 def test_lines_that_others_cover_go() -> None:
     lines, _ = tuned(
         [
@@ -270,6 +293,10 @@ def test_a_lost_access_is_seen() -> None:
         ("file execute /a keep", "file execute /a", False),
         ('file execute /a exec.realpath="/b/\\*"', 'file execute /a exec.realpath="/b/c"', True),
         ("file read /a task.uid=0-10", "file read /a task.uid=5", True),
+        ("ipc signal 1-15 <kernel> /x", "ipc signal 9 <kernel> /x /y", True),
+        ("ipc signal 9 <kernel> /x", "ipc signal 9 <kernel> /xy", False),
+        ("ipc signal 9 <kernel> /x /y", "ipc signal 9 <kernel> /x", False),
+        ("task manual_domain_transition <kernel> /x", "task manual_domain_transition <kernel> /x /y", False),
     ],
 )
 def test_coverage(wide: str, narrow: str, verdict: bool) -> None:
@@ -291,6 +318,7 @@ def test_coverage(wide: str, narrow: str, verdict: bool) -> None:
         ('[[number]]\nrange="9-1"\noperations=["create"]\n', "range 9-1 is empty"),
         ('[[group]]\nname="A"\nroot="/x"\ndepth="3"\n', "is not int"),
         ("[[group\n", "malformed TOML"),
+        ('[[always]]\nwhy="x"\ndomain="<kernel>"\nbeside="ipc"\nlines=["ipc signl 9 <kernel>"]\n', "signal"),
     ],
 )
 def test_malformed_rules_say_what_and_where(text: str, hint: str, tmp_path: Path) -> None:

@@ -68,6 +68,9 @@ def test_merging_keeps_the_meaning(policy: DomainPolicy) -> None:
         ('file execute /x keep exec.envp["A"]!=NULL', None),
         ("ipc signal 9-15 <kernel> /usr/sbin/x", None),
         ("network unix dgram recv \\000abstract", None),
+        ("network inet stream accept ::ffff:7f00:1 4001", "network inet stream accept ::ffff:127.0.0.1 4001"),
+        ("network inet dgram recv fe80::5efe:a00:1 5", "network inet dgram recv fe80::5efe:10.0.0.1 5"),
+        ("network inet dgram recv ::7f00:1 5", None),
     ],
 )
 def test_lines_take_the_spelling_of_the_kernel(written: str, printed: str | None) -> None:
