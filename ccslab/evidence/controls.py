@@ -116,7 +116,7 @@ def control(settings: Settings) -> int:
 
 def _try(settings: Settings, kernel: Path, known: Sequence[trials.Trial], folder: Path) -> Tried:
     release = json.loads((kernel / "manifest.json").read_text())["release"]
-    attempts = list(trials.attempts(known, release, controls.PROGRAMS[settings.arch]))
+    attempts = list(trials.attempts(known, release, controls.PROGRAMS))
     with progress.step(f"Trying {counted(len(attempts), 'time')} on {release}", len(attempts)) as step:
         outcomes = controls.attempt(
             settings, kernel / "bzImage", attempts, folder, advance=lambda name: step.advance(note=name)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from ccslab.errors import InfrastructureError
+from ccslab.errors import InfrastructureError, UserError
 from ccslab.labs.trials import FOLDER, Attempt, Outcome
 from ccslab.process import need, run
 from ccslab.rootfs.initramfs import Entry, File, busybox, pack
@@ -16,11 +16,8 @@ from ccslab.store import hash_file, hash_tree
 from ccslab.vm.machine import Machine
 from ccslab.vm.qemu import Hardware
 
-PROGRAMS = {
-    "x86_64": {"controlcalls": "x86_64", "controlcalls32": "i386"},
-    "i386": {"controlcalls": "i386"},
-}
-"""Of a guest's architecture, its programs and whose system calls they make."""
+PROGRAMS = {"controlcalls": "x86_64", "controlcalls32": "i386"}
+"""The guest's programs, and whose system calls they make."""
 SOURCES = FOLDER / "src"
 MAKEFILE = Path("rootfs/src/Makefile")
 LOADERS = ("sbin/ccs-init", "sbin/tomoyo-init")
@@ -32,7 +29,7 @@ DONE = "controls: all tried"
 POLICY = {
     "manager": "/bin/busybox\n",
     "exception_policy": "".join(
-        f"initialize_domain /bin/{program} from any\n" for program in (*PROGRAMS["x86_64"], "target")
+        f"initialize_domain /bin/{program} from any\n" for program in (*PROGRAMS, "target")
     ),
     "profile": "PROFILE_VERSION=20150505\n"
     + "".join(f"{number}-CONFIG={{ mode=disabled grant_log=no reject_log=no }}\n" for number in range(4)),
@@ -54,8 +51,15 @@ def attempt(
     :param kernel: bzImage.
     :param folder: of the run; the guest's console and initramfs go there.
     :param advance: told of each attempt that was made.
+    :raises UserError: the kernel is not x86_64's.
     :raises InfrastructureError: the guest dies, is silent, or says what it should not.
     """
+    if settings.arch != "x86_64":
+        raise UserError(
+            "the controls are tried on x86_64, by programs of both architectures",
+            where=f"--arch {settings.arch}",
+            mend="leave it out; the host's busybox, which the guest lives by, is x86_64's",
+        )
     folder.mkdir(parents=True, exist_ok=True)
     initrd = folder / "initramfs"
     initrd.write_bytes(pack(_tree(settings, attempts)))
@@ -120,7 +124,7 @@ def _tree(settings: Settings, attempts: Sequence[Attempt]) -> dict[str, Entry]:
     ]
     programs = {
         f"bin/{name}": File((_made(settings, arch) / "controlcalls").read_bytes(), 0o755)
-        for name, arch in PROGRAMS[settings.arch].items()
+        for name, arch in PROGRAMS.items()
     }
     return {
         **busybox(),

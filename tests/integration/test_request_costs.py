@@ -37,5 +37,5 @@ def test_a_kernel_without_the_series_costs_more() -> None:
     done = inv("bench.lab", "apache-cgi", "--kernel", "stock-6.12", timeout_s=TIMEOUT_S)
     assert done.returncode == 1, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     assert re.search(
-        r"^static page: enforcing costs 1\.\d+ of disabled, more than 1\.\d+$", done.stdout, re.M
+        r"^directory listing: enforcing costs 1\.\d+ of disabled, more than 1\.\d+$", done.stdout, re.M
     )
