@@ -96,6 +96,8 @@ def control(settings: Settings) -> int:
     began = time.monotonic()
     known = trials.read(settings.root)
     cells = catalog.expand(settings)
+    for one in cells:
+        controls.examine(one)
     built = [command.build(one) for one in cells]
     tried: list[Tried] = []
     named = "-".join(dict.fromkeys(one.kernel for one in cells))

@@ -38,6 +38,19 @@ POLICY = {
 RECORD = re.compile(r"#.*? mode=(\w+) granted=(yes|no) .*\t(<kernel>[^\t]*)\t([^\t]*)")
 
 
+def examine(settings: Settings) -> None:
+    """Refuse what the guest cannot be.
+
+    :raises UserError: the kernel is not x86_64's.
+    """
+    if settings.arch != "x86_64":
+        raise UserError(
+            "the controls are tried on x86_64, by programs of both architectures",
+            where=f"--arch {settings.arch}",
+            mend="leave it out; the host's busybox, which the guest lives by, is x86_64's",
+        )
+
+
 def attempt(
     settings: Settings,
     kernel: Path,
@@ -51,15 +64,8 @@ def attempt(
     :param kernel: bzImage.
     :param folder: of the run; the guest's console and initramfs go there.
     :param advance: told of each attempt that was made.
-    :raises UserError: the kernel is not x86_64's.
     :raises InfrastructureError: the guest dies, is silent, or says what it should not.
     """
-    if settings.arch != "x86_64":
-        raise UserError(
-            "the controls are tried on x86_64, by programs of both architectures",
-            where=f"--arch {settings.arch}",
-            mend="leave it out; the host's busybox, which the guest lives by, is x86_64's",
-        )
     folder.mkdir(parents=True, exist_ok=True)
     initrd = folder / "initramfs"
     initrd.write_bytes(pack(_tree(settings, attempts)))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -83,7 +84,8 @@ def additions(lab: Lab, records: Iterable[Record], profile: int) -> tuple[Domain
         domain.profile = profile
         domain.groups = domain.groups or (0,)
         domain.acls.extend(acl_of(record))
-    return generalise(policy, ExceptionPolicy(), rules(lab))
+    # What comes by chance came with the rest of the policy.
+    return generalise(policy, ExceptionPolicy(), dataclasses.replace(rules(lab), always=()))
 
 
 def guarded(lab: Lab, policy: DomainPolicy) -> DomainPolicy:

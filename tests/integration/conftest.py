@@ -37,13 +37,15 @@ while :; do setsid cttyhack sh; done
 
 
 class OneWithGuests(LoadScopeScheduling):
-    """One worker for the tests that are here, as they share kernels and guests; the other for the rest.
+    """One worker for the tests that share kernels and guests; the other for the rest.
 
     Not ``--dist loadgroup``: xdist 3.8 does not group with pytest 9.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "guests" if nodeid.startswith("tests/integration/") else nodeid.partition("::")[0]
+        file = nodeid.partition("::")[0]
+        alone = file.startswith("tests/integration/test_rootfs")  # builds images, boots nothing
+        return "guests" if file.startswith("tests/integration/") and not alone else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneWithGuests:
