@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ccslab.errors import InfrastructureError, UserError
+from ccslab.labs.setup import DEBUG_MEMORY_MIB, DEBUG_PATIENCE
 from ccslab.labs.trials import FOLDER, Attempt, Outcome
 from ccslab.process import need, run
 from ccslab.rootfs.initramfs import Entry, File, busybox, pack
 from ccslab.settings import Settings
 from ccslab.store import hash_file, hash_tree
+from ccslab.vm import splat
 from ccslab.vm.machine import Machine
 from ccslab.vm.qemu import Hardware
 
@@ -64,23 +66,29 @@ def attempt(
     :param kernel: bzImage.
     :param folder: of the run; the guest's console and initramfs go there.
     :param advance: told of each attempt that was made.
-    :raises InfrastructureError: the guest dies, is silent, or says what it should not.
+    :raises InfrastructureError: the guest dies, is silent, says what it should not, or found a mistake of its
+        kernel (with ``--debug``, whose kernels look for them).
     """
     folder.mkdir(parents=True, exist_ok=True)
     initrd = folder / "initramfs"
     initrd.write_bytes(pack(_tree(settings, attempts)))
-    hardware = Hardware(arch=settings.arch, cpus=1, memory_mib=MEMORY_MIB)
+    memory_mib, patience = (DEBUG_MEMORY_MIB, DEBUG_PATIENCE) if settings.debug else (MEMORY_MIB, 1.0)
+    hardware = Hardware(arch=settings.arch, cpus=1, memory_mib=memory_mib)
     with Machine(
         kernel, None, folder / "guest",
-        initrd=initrd, append=("rdinit=/sbin/init", "loglevel=3"), forwards={}, hardware=hardware,
+        initrd=initrd, append=("rdinit=/sbin/init", "loglevel=3"), forwards={},
+        hardware=hardware, patience=patience,
     ) as machine:  # fmt: skip
-        machine.boot(BOOT_S, until=r"trial\|0\b")
+        machine.boot(BOOT_S * patience, until=r"trial\|0\b")
         for number, one in enumerate(attempts):
-            machine.console.expect(rf"tried\|{number}\b", TRIAL_S)
+            machine.console.expect(rf"tried\|{number}\b", TRIAL_S * patience)
             advance(one.name)
-        machine.console.expect(DONE, TRIAL_S)
+        machine.console.expect(DONE, TRIAL_S * patience)
     log = folder / "guest/console.log"
-    outcomes = dict(parse(log.read_text(errors="replace"), attempts))
+    text = log.read_text(errors="replace")
+    outcomes = dict(parse(text, attempts))
+    if splats := splat.parse(text.splitlines()):
+        raise InfrastructureError(f"the kernel made a mistake: {splats[0].title}", where=log)
     for number, one in enumerate(attempts):
         if number not in outcomes:
             raise InfrastructureError(f"the guest does not say what came of {one.name!r}", where=log)
