@@ -9,10 +9,11 @@ from functools import cache
 from pathlib import Path
 
 from ccslab.errors import unknown
+from ccslab.policy import language
 
 PLANS = Path(__file__).with_name("plan.toml")
 ABSENT = "not-in-lsm"
-PROFILES = {"disabled": 0, "learning": 1, "permissive": 2, "enforcing": 3}
+PROFILES = {mode: number for number, mode in enumerate(language.MODES)}
 CONFINED = "confined"
 DENIES = {"enforcing": "Operation not permitted", CONFINED: "Permission denied"}
 """What a program is told, in the modes that deny what no rule allows: TOMOYO's and AppArmor's words."""

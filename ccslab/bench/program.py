@@ -5,14 +5,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ccslab.kernel.build import toolchain
-from ccslab.process import need, run
+from ccslab.rootfs import programs
 from ccslab.settings import Settings
-from ccslab.store import hash_file, hash_tree
 
-MAKE_TIMEOUT_S = 120.0
 SOURCES = Path("rootfs/bench")
-MAKEFILE = Path("rootfs/src/Makefile")
 
 
 def made(settings: Settings) -> Path:
@@ -20,18 +16,5 @@ def made(settings: Settings) -> Path:
 
     :raises InfrastructureError: make or the compiler fails or is missing.
     """
-    make = need("make", "make")
-    sources, makefile = settings.root / SOURCES, settings.root / MAKEFILE
-
-    def build(folder: Path) -> None:
-        arch = f"ARCH={settings.arch}"
-        argv: list[str | Path] = [make, "-s", "-C", sources, arch, f"O={folder.resolve()}"]
-        run(argv, timeout_s=MAKE_TIMEOUT_S)
-
-    inputs = {
-        "arch": settings.arch,
-        "sources": hash_tree(sources),
-        "makefile": hash_file(makefile),
-        "compiler": toolchain()["gcc"],
-    }
-    return settings.store.get("bench", inputs, build)
+    sources, shared = settings.root / SOURCES, settings.root / programs.SHARED
+    return programs.made(settings.store, "bench", sources, settings.arch, shared=shared)

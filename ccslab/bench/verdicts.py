@@ -11,11 +11,12 @@ from typing import NamedTuple
 from ccslab.bench import unattended
 from ccslab.bench.policies import Trial
 from ccslab.errors import InfrastructureError
+from ccslab.policy import language
 from ccslab.rootfs.initramfs import Entry, File
 
 TRIAL_S = 30.0
 DONE = "ask: all asked"
-MODES = {1: "learning", 2: "permissive", 3: "enforcing"}
+MODES = dict(enumerate(language.MODES[1:], 1))
 PROFILE = [
     "0-CONFIG={ mode=disabled grant_log=no reject_log=no }",
     *(f"{number}-PREFERENCE={{ max_audit_log=4096 max_learning_entry=4096 }}" for number in MODES),

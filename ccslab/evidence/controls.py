@@ -19,7 +19,7 @@ from ccslab.evidence import run as runs
 from ccslab.evidence.table import counted, duration, plain_table, show, shown_path
 from ccslab.evidence.text import write, write_json
 from ccslab.kernel import catalog, command
-from ccslab.labs import controls, trials
+from ccslab.labs import controls, smallguest, trials
 from ccslab.labs.trials import Attempt, Outcome
 from ccslab.settings import Settings
 
@@ -76,7 +76,7 @@ class Tried:
                 {
                     "call": one.trial.call,
                     "program": one.program,
-                    "mode": one.mode.name.lower(),
+                    "mode": one.mode,
                     "given": one.given,
                     "says": outcome.says,
                     "records": [list(record) for record in outcome.records],
@@ -97,7 +97,7 @@ def control(settings: Settings) -> int:
     known = trials.read(settings.root)
     cells = catalog.expand(settings)
     for one in cells:
-        controls.examine(one)
+        smallguest.examine(one)
     built = [command.build(one) for one in cells]
     tried: list[Tried] = []
     named = "-".join(dict.fromkeys(one.kernel for one in cells))

@@ -7,26 +7,19 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from ccslab.errors import InfrastructureError, UserError
-from ccslab.labs.setup import DEBUG_MEMORY_MIB, DEBUG_PATIENCE
+from ccslab.errors import InfrastructureError
+from ccslab.labs import smallguest
+from ccslab.labs.smallguest import SmallGuest
 from ccslab.labs.trials import FOLDER, Attempt, Outcome
-from ccslab.process import need, run
-from ccslab.rootfs.initramfs import Entry, File, busybox, pack
+from ccslab.policy import language
+from ccslab.rootfs import programs
+from ccslab.rootfs.initramfs import Entry, File
 from ccslab.settings import Settings
-from ccslab.store import hash_file, hash_tree
-from ccslab.vm import splat
-from ccslab.vm.machine import Machine
-from ccslab.vm.qemu import Hardware
 
 PROGRAMS = {"controlcalls": "x86_64", "controlcalls32": "i386"}
 """The guest's programs, and whose system calls they make."""
 SOURCES = FOLDER / "src"
-MAKEFILE = Path("rootfs/src/Makefile")
-LOADERS = ("sbin/ccs-init", "sbin/tomoyo-init")
-MAKE_S = 120.0
-BOOT_S = 120.0
 TRIAL_S = 30.0
-MEMORY_MIB = 256
 DONE = "controls: all tried"
 POLICY = {
     "manager": "/bin/busybox\n",
@@ -38,19 +31,6 @@ POLICY = {
 }
 # A record's three lines come in one, with tabs between.
 RECORD = re.compile(r"#.*? mode=(\w+) granted=(yes|no) .*\t(<kernel>[^\t]*)\t([^\t]*)")
-
-
-def examine(settings: Settings) -> None:
-    """Refuse what the guest cannot be.
-
-    :raises UserError: the kernel is not x86_64's.
-    """
-    if settings.arch != "x86_64":
-        raise UserError(
-            "the controls are tried on x86_64, by programs of both architectures",
-            where=f"--arch {settings.arch}",
-            mend="leave it out; the host's busybox, which the guest lives by, is x86_64's",
-        )
 
 
 def attempt(
@@ -69,25 +49,15 @@ def attempt(
     :raises InfrastructureError: the guest dies, is silent, says what it should not, or found a mistake of its
         kernel (with ``--debug``, whose kernels look for them).
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    initrd = folder / "initramfs"
-    initrd.write_bytes(pack(_tree(settings, attempts)))
-    memory_mib, patience = (DEBUG_MEMORY_MIB, DEBUG_PATIENCE) if settings.debug else (MEMORY_MIB, 1.0)
-    hardware = Hardware(arch=settings.arch, cpus=1, memory_mib=memory_mib)
-    with Machine(
-        kernel, None, folder / "guest",
-        initrd=initrd, append=("rdinit=/sbin/init", "loglevel=3"), forwards={},
-        hardware=hardware, patience=patience,
-    ) as machine:  # fmt: skip
-        machine.boot(BOOT_S * patience, until=r"trial\|0\b")
+    guest = SmallGuest(settings, FOLDER, _files(settings, attempts))
+    with guest.booted(kernel, folder, until=r"trial\|0\b") as machine:
         for number, one in enumerate(attempts):
-            machine.console.expect(rf"tried\|{number}\b", TRIAL_S * patience)
+            machine.console.expect(rf"tried\|{number}\b", TRIAL_S)
             advance(one.name)
-        machine.console.expect(DONE, TRIAL_S * patience)
-    log = folder / "guest/console.log"
-    text = log.read_text(errors="replace")
+        machine.console.expect(DONE, TRIAL_S)
+    log, text, splats = smallguest.said(folder)
     outcomes = dict(parse(text, attempts))
-    if splats := splat.parse(text.splitlines()):
+    if splats:
         raise InfrastructureError(f"the kernel made a mistake: {splats[0].title}", where=log)
     for number, one in enumerate(attempts):
         if number not in outcomes:
@@ -126,44 +96,34 @@ def _record(line: str, domain: str) -> tuple[str, bool, str]:
     return found[1], found[2] == "yes", found[4].strip()
 
 
-def _tree(settings: Settings, attempts: Sequence[Attempt]) -> dict[str, Entry]:
-    """What is in the guest."""
-    guest = settings.root / FOLDER / "guest"
-    loader = File((guest / "loader").read_bytes(), 0o755)
+def _files(settings: Settings, attempts: Sequence[Attempt]) -> dict[str, Entry]:
+    """What is in the guest for the trials."""
     lines = [
         "\t".join(
-            (str(number), one.program, one.trial.call, one.trial.control, str(int(one.mode)), one.given)
+            (
+                str(number),
+                one.program,
+                one.trial.call,
+                one.trial.control,
+                str(language.MODES.index(one.mode)),
+                one.trial.preference,
+                one.given,
+            )
         )
         for number, one in enumerate(attempts)
     ]
-    programs = {
+    callers = {
         f"bin/{name}": File((_made(settings, arch) / "controlcalls").read_bytes(), 0o755)
         for name, arch in PROGRAMS.items()
     }
     return {
-        **busybox(),
-        **dict.fromkeys(LOADERS, loader),
-        "sbin/init": File((guest / "init").read_bytes(), 0o755),
-        **programs,
-        "bin/target": programs["bin/controlcalls"],
+        **callers,
+        "bin/target": callers["bin/controlcalls"],
         **{f"controls/{name}": text for name, text in POLICY.items()},
         "controls/trials": "".join(f"{line}\n" for line in lines),
     }
 
 
 def _made(settings: Settings, arch: str) -> Path:
-    """The folder of the programs; built if their inputs changed."""
-    make, compiler = need("make", "make"), need("gcc", "gcc-multilib")
-    sources = settings.root / SOURCES
-    _, version = run([compiler, "--version"], timeout_s=20)
-
-    def build(folder: Path) -> None:
-        run([make, "-s", "-C", sources, f"ARCH={arch}", f"O={folder.resolve()}"], timeout_s=MAKE_S)
-
-    inputs = {
-        "arch": arch,
-        "sources": hash_tree(sources),
-        "makefile": hash_file(settings.root / MAKEFILE),
-        "compiler": version.splitlines()[0],
-    }
-    return settings.store.get("controls", inputs, build)
+    sources, shared = settings.root / SOURCES, settings.root / programs.SHARED
+    return programs.made(settings.store, "controls", sources, arch, shared=shared)

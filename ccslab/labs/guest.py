@@ -14,6 +14,7 @@ from ccslab.labs.client import Client, Exchange
 from ccslab.labs.definition import Lab
 from ccslab.labs.step import HttpStep, RootStep, Step
 from ccslab.labs.stopwatch import Stopwatch, What
+from ccslab.policy import language
 from ccslab.policy.audit import Record, parse_records
 from ccslab.policy.domain import DomainPolicy, parse_domain_policy
 from ccslab.policy.exception import ExceptionPolicy, parse_exception_policy
@@ -25,7 +26,6 @@ DISABLED, LEARNING, PERMISSIVE, ENFORCING = range(4)
 LOGS = "/var/log/tomoyo/reject_003.log /var/log/tomoyo/reject_002.log"
 MARKS = "/run/ccs-lab-mark"
 GRANTED = "/var/log/tomoyo/grant.log"
-MODES = ("disabled", "learning", "permissive", "enforcing")
 AUDITREAD = "/usr/lib/ccs-lab/auditread"
 STEP_TIMEOUT_S = 60.0
 MARK_TIMEOUT_S = 30.0
@@ -225,7 +225,7 @@ class Guest:
     def log_grants(self, profile: int, *, wanted: bool) -> None:
         """Whether what the kernel grants in domains of a profile is logged as well."""
         logged = "yes" if wanted else "no"
-        line = f"{profile}-CONFIG={{ mode={MODES[profile]} grant_log={logged} reject_log=yes }}"
+        line = f"{profile}-CONFIG={{ mode={language.MODES[profile]} grant_log={logged} reject_log=yes }}"
         with self.machine.console.unrecorded():
             self.typed(f"echo {shlex.quote(line)} | ccs-loadpolicy -p")
 

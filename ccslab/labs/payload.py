@@ -9,10 +9,8 @@ from pathlib import Path
 from ccslab.errors import UserError
 from ccslab.labs.definition import Lab
 from ccslab.labs.step import HttpStep, Step, Upload
-from ccslab.process import need, run
-from ccslab.store import Store, hash_tree
-
-MAKE_TIMEOUT_S = 120.0
+from ccslab.rootfs import programs
+from ccslab.store import Store
 
 
 def fitted(lab: Lab, store: Store) -> Lab:
@@ -36,15 +34,7 @@ def fitted(lab: Lab, store: Store) -> Lab:
 
 def made(lab: Lab, store: Store) -> Path:
     """The artifact folder of the lab's made payloads."""
-    make, compiler = need("make", "make"), need("gcc", "gcc-multilib")
-    _, version = run([compiler, "--version"], timeout_s=20)
-
-    def build(folder: Path) -> None:
-        argv: list[str | Path] = [make, "-s", "-C", lab.payloads, f"ARCH={lab.arch}", f"O={folder.resolve()}"]
-        run(argv, timeout_s=MAKE_TIMEOUT_S)
-
-    inputs = {"arch": lab.arch, "payloads": hash_tree(lab.payloads), "compiler": version.splitlines()[0]}
-    return store.get("payloads", inputs, build)
+    return programs.made(store, "payloads", lab.payloads, lab.arch)
 
 
 def _filled(step: Step, lab: Lab, store: Store) -> Step:

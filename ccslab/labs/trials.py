@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import enum
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,21 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from ccslab.errors import UserError
+from ccslab.policy import language
 from ccslab.policy.acl import parse_acl
 
 FOLDER = Path("labs/controls")
 FILE = FOLDER / "trials.toml"
 NEXT = "NEXT"
 """What a call says that did its work for the second peer, as the first was turned away."""
-
-
-class Mode(enum.IntEnum):
-    """Modes, by the number of the profile that has a trial's control in it."""
-
-    DISABLED = 0
-    LEARNING = 1
-    PERMISSIVE = 2
-    ENFORCING = 3
 
 
 @dataclass(frozen=True)
@@ -41,7 +32,9 @@ class Trial:
     denied: str = "ERRNO EPERM"
     grants: tuple[str, ...] = ()
     refuses: tuple[str, ...] = ()
+    learned: str = ""
     since: str = ""
+    preference: str = "enforcing_penalty=0"
     arches: tuple[str, ...] = ("x86_64", "i386")
 
     def on(self, version: str, arch: str) -> bool:
@@ -53,25 +46,26 @@ class Trial:
 class Attempt:
     """One trial in one mode.
 
+    :param mode: of its control, a word of :data:`language.MODES`.
     :param program: ``controlcalls``, or ``controlcalls32``, whose system calls are i386's.
     :param given: the rule that the domain has.
     """
 
     trial: Trial
     program: str
-    mode: Mode
+    mode: str
     given: str = ""
 
     @property
     def name(self) -> str:
         """How it is told."""
-        return f"{self.trial.call} {self.mode.name.lower()}" + (f" with {self.given}" if self.given else "")
+        return f"{self.trial.call} {self.mode}" + (f" with {self.given}" if self.given else "")
 
     @property
     def column(self) -> str:
         """Under what it stands in a table: its mode; or what a rule that it is given must do."""
         if not self.given:
-            return self.mode.name.lower()
+            return self.mode
         if self.given == self.trial.rule:
             return "granted"
         return "refused" if self.given in (*self.trial.refuses, self.trial.next) else "granted"
@@ -79,17 +73,17 @@ class Attempt:
     def expected(self) -> Outcome:
         """What a kernel does that has the control."""
         trial, mode = self.trial, self.mode
-        word, there = mode.name.lower(), (self.given,) if self.given else ()
-        if not trial.rule or mode is Mode.DISABLED:
+        there = (self.given,) if self.given else ()
+        if not trial.rule or mode == "disabled":
             return Outcome(trial.says)
-        if mode is not Mode.ENFORCING:
-            learned = (trial.rule,) if mode is Mode.LEARNING else ()
-            return Outcome(trial.says, ((word, False, trial.rule),), learned)
+        if mode != "enforcing":
+            learned = (trial.learned or trial.rule,) if mode == "learning" else ()
+            return Outcome(trial.says, ((mode, False, trial.rule),), learned)
         if self.column == "granted":
-            return Outcome(trial.says, ((word, True, trial.rule),), there)
+            return Outcome(trial.says, ((mode, True, trial.rule),), there)
         if self.given and self.given == trial.next:
-            return Outcome(NEXT, ((word, False, trial.rule), (word, True, trial.next)), there)
-        turned_away = tuple((word, False, rule) for rule in (trial.rule, trial.next) if rule)
+            return Outcome(NEXT, ((mode, False, trial.rule), (mode, True, trial.next)), there)
+        turned_away = tuple((mode, False, rule) for rule in (trial.rule, trial.next) if rule)
         return Outcome(trial.denied, turned_away, there)
 
     def told(self, outcome: Outcome) -> str:
@@ -163,9 +157,9 @@ def attempts(trials: Sequence[Trial], version: str, programs: Mapping[str, str])
         for trial in trials:
             if not trial.on(version, arch):
                 continue
-            for mode in Mode:
+            for mode in language.MODES:
                 yield Attempt(trial, program, mode)
             # What is to be refused may be what is to be granted, of two peers with one name.
             for rule in dict.fromkeys((trial.rule, *trial.grants, *trial.refuses, trial.next)):
                 if rule:
-                    yield Attempt(trial, program, Mode.ENFORCING, rule)
+                    yield Attempt(trial, program, "enforcing", rule)

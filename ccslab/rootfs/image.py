@@ -16,7 +16,7 @@ from typing import Any
 
 from ccslab import process, progress
 from ccslab.errors import InfrastructureError, UserError
-from ccslab.rootfs import base, enclosure
+from ccslab.rootfs import base, enclosure, programs
 from ccslab.rootfs.recipe import FOLDER, Recipe, line_of
 from ccslab.store import Store, hash_file, hash_tree
 
@@ -86,14 +86,7 @@ def compile_programs(recipe: Recipe, arch: str, store: Store, root: Path) -> dic
             raise UserError(wrong, where=f"{file}:{line}", mend=f"add {SOURCES / name}.c or correct the name")
     if not recipe.programs:
         return {}
-    process.need("make", "make")
-    folder = store.work("programs", arch)
-    with store.lock(f"programs-{arch}"):
-        log = folder / "make.log"
-        log.unlink(missing_ok=True)
-        process.run(
-            ["make", "-C", root / SOURCES, f"ARCH={arch}", f"O={folder.resolve()}"], timeout_s=300, log=log
-        )
+    folder = programs.made(store, "programs", root / SOURCES, arch)
     return {folder / name: target for name, target in recipe.programs.items()}
 
 

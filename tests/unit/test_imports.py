@@ -19,7 +19,7 @@ ALLOWED = {
     "vm": GROUND,  # files in; how they were made is not its business
     "labs": GROUND | {"sources", "kernel", "rootfs", "policy", "vm"},
     "evidence": GROUND | {"kernel", "policy", "labs"},
-    "bench": GROUND | {"kernel", "rootfs", "vm", "labs", "evidence"},
+    "bench": GROUND | {"kernel", "rootfs", "policy", "vm", "labs", "evidence"},
     "errors": set(),
     "progress": set(),
     "store": {"errors", "progress"},
