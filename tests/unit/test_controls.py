@@ -10,7 +10,8 @@ import pytest
 from ccslab.errors import InfrastructureError, UserError
 from ccslab.evidence.controls import COLUMNS, Tried, control
 from ccslab.labs import controls, trials
-from ccslab.labs.trials import Attempt, Mode, Outcome, Trial
+from ccslab.labs.trials import Attempt, Outcome, Trial
+from ccslab.policy import language
 from ccslab.settings import Settings
 from tests.checkout import ROOT
 
@@ -26,31 +27,31 @@ FREE = Trial("getpriority", "capability")
 PROGRAMS = {"controlcalls": "x86_64", "controlcalls32": "i386"}
 
 
-def expected(trial: Trial, mode: Mode, given: str = "") -> Outcome:
+def expected(trial: Trial, mode: str, given: str = "") -> Outcome:
     return Attempt(trial, "controlcalls", mode, given).expected()
 
 
 def test_what_a_control_does() -> None:
     rule = REBOOT.rule
-    assert expected(REBOOT, Mode.DISABLED) == Outcome("OK")
-    assert expected(REBOOT, Mode.LEARNING) == Outcome("OK", (("learning", False, rule),), (rule,))
-    assert expected(REBOOT, Mode.PERMISSIVE) == Outcome("OK", (("permissive", False, rule),))
-    assert expected(REBOOT, Mode.ENFORCING) == Outcome("ERRNO EPERM", (("enforcing", False, rule),))
-    assert expected(REBOOT, Mode.ENFORCING, rule) == Outcome("OK", (("enforcing", True, rule),), (rule,))
+    assert expected(REBOOT, "disabled") == Outcome("OK")
+    assert expected(REBOOT, "learning") == Outcome("OK", (("learning", False, rule),), (rule,))
+    assert expected(REBOOT, "permissive") == Outcome("OK", (("permissive", False, rule),))
+    assert expected(REBOOT, "enforcing") == Outcome("ERRNO EPERM", (("enforcing", False, rule),))
+    assert expected(REBOOT, "enforcing", rule) == Outcome("OK", (("enforcing", True, rule),), (rule,))
     other = REBOOT.refuses[0]
     denied = Outcome("ERRNO EPERM", (("enforcing", False, rule),), (other,))
-    assert expected(REBOOT, Mode.ENFORCING, other) == denied
+    assert expected(REBOOT, "enforcing", other) == denied
 
 
 def test_of_two_peers_the_second_is_served() -> None:
     away = (("enforcing", False, RECV.rule), ("enforcing", False, RECV.next))
-    assert expected(RECV, Mode.ENFORCING) == Outcome("ERRNO EAGAIN", away)
+    assert expected(RECV, "enforcing") == Outcome("ERRNO EAGAIN", away)
     served = (("enforcing", False, RECV.rule), ("enforcing", True, RECV.next))
-    assert expected(RECV, Mode.ENFORCING, RECV.next) == Outcome("NEXT", served, (RECV.next,))
+    assert expected(RECV, "enforcing", RECV.next) == Outcome("NEXT", served, (RECV.next,))
 
 
 def test_what_is_never_checked_is_never_logged() -> None:
-    assert {expected(FREE, mode) for mode in Mode} == {Outcome("OK")}
+    assert {expected(FREE, mode) for mode in language.MODES} == {Outcome("OK")}
 
 
 def test_every_control_of_the_language_is_tried() -> None:
@@ -69,7 +70,7 @@ def test_every_control_of_the_language_is_tried() -> None:
     assert len(set(tried)) == len(tried)
     for trial in known:
         modes = {one.mode for one in tried if one.trial == trial and not one.given}
-        assert modes == set(Mode)
+        assert modes == set(language.MODES)
 
 
 def test_what_a_kernel_or_an_architecture_lacks_is_not_tried() -> None:
@@ -107,7 +108,7 @@ def test_malformed_trials_are_told(tmp_path: Path, text: str, said: str) -> None
 
 
 HEAD = "#2026/11/23 01:24:39# profile=3 mode={} granted={} (global-pid=9) task={{ pid=9 ppid=1 uid=0 }}"
-ATTEMPTS = [Attempt(REBOOT, "controlcalls", Mode.LEARNING), Attempt(RECV, "controlcalls32", Mode.ENFORCING)]
+ATTEMPTS = [Attempt(REBOOT, "controlcalls", "learning"), Attempt(RECV, "controlcalls32", "enforcing")]
 
 
 def said(number: int, program: str, mode: str, *requests: str, word: str = "OK", rules: str = "") -> str:
@@ -131,7 +132,7 @@ def test_a_record_of_somebody_else_is_no_outcome() -> None:
 
 
 def test_a_guest_of_another_architecture_is_refused_before_anything_is_built() -> None:
-    with pytest.raises(UserError, match="the controls are tried on x86_64"):
+    with pytest.raises(UserError, match="this lab's guest is x86_64"):
         control(Settings(root=ROOT, arch="i386", cache="/nonexistent"))
 
 
@@ -148,7 +149,7 @@ def test_the_table_shows_what_was_not_right() -> None:
     (at,) = [
         number
         for number, one in enumerate(attempts)
-        if (one.trial, one.program, one.mode, one.given) == (REBOOT, "controlcalls32", Mode.ENFORCING, "")
+        if (one.trial, one.program, one.mode, one.given) == (REBOOT, "controlcalls32", "enforcing", "")
     ]
     outcomes[at] = passes
     assert not kernel.passed

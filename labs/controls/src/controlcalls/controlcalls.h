@@ -7,6 +7,10 @@
 /* How long a connection or datagram is waited for. All there will be are there before anyone waits. */
 #define TIMEOUT_MS 200
 
+/* Of statx(2), which not every libc has: room for its struct, and STATX_SIZE. */
+#define STATX_ROOM 256
+#define STATX_WANTED 0x200
+
 /* What can be tried: run() returns a negative value and sets errno if it failed. */
 struct call {
 	const char *name;
@@ -17,6 +21,7 @@ struct call {
 extern const struct call system_calls[];
 extern const struct call signal_calls[];
 extern const struct call network_calls[];
+extern const struct call newer_calls[];
 
 /* Lives until its starter closes the pipe. */
 int target(void);
@@ -30,5 +35,15 @@ extern const char *said;
 /* Do by io_uring what accept4(2), or recv(2) with a buffer, does; with flags as they take them. */
 int ring_accept(int fd, int flags);
 int ring_recv(int fd, void *buffer, unsigned int size, int flags);
+
+/* What the calls of their names do, by io_uring; async: by one of its workers. */
+int ring_open(const char *name, bool async);
+int ring_statx(const char *name);
+int ring_rename(const char *from, const char *to);
+int ring_link(const char *from, const char *to);
+int ring_unlink(const char *name);
+int ring_mkdir(const char *name, unsigned int mode);
+int ring_bind(int fd, const void *address, unsigned int size);
+int ring_connect(int fd, const void *address, unsigned int size);
 
 #endif

@@ -13,13 +13,15 @@
 #include "controlcalls.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const char *said = "OK";
 
-static const struct call *const all[] = { system_calls, signal_calls, network_calls };
+static const struct call *const all[] = { system_calls, signal_calls, network_calls, newer_calls };
 
 static const struct {
 	int number;
@@ -29,22 +31,35 @@ static const struct {
 	{ EINVAL, "EINVAL" },	  { ENOSYS, "ENOSYS" },	  { EAGAIN, "EAGAIN" },
 };
 
+/* Not by stdio, which may look at what it writes to first: that is a control of its own. */
+static void tell(const char *format, ...)
+{
+	char line[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	if (write(STDOUT_FILENO, line, strlen(line)) < 0)
+		exit(2);
+}
+
 void lied(const char *what)
 {
-	printf("LIED %s\n", what);
+	tell("LIED %s\n", what);
 	exit(1);
 }
 
 static int say(int result)
 {
 	if (result >= 0) {
-		puts(said);
+		tell("%s\n", said);
 		return 0;
 	}
 	for (size_t i = 0; i < sizeof(errors) / sizeof(*errors); i++)
 		if (errno == errors[i].number)
-			return printf("ERRNO %s\n", errors[i].name) < 0 ? 2 : 1;
-	printf("ERRNO %d %s\n", errno, strerror(errno));
+			return tell("ERRNO %s\n", errors[i].name), 1;
+	tell("ERRNO %d %s\n", errno, strerror(errno));
 	return 1;
 }
 

@@ -192,6 +192,7 @@ static int received(enum kind kind, int type, enum how how)
 }
 
 #define ACCEPT(name, kind, type, how) static int name(void) { return accepted(kind, type, how); }
+#define BIND(name, kind, type) static int name(void) { return made(kind, type, 0); }
 #define RECV(name, kind, type, how) static int name(void) { return received(kind, type, how); }
 
 ACCEPT(accept_blocking, V4, SOCK_STREAM, BLOCKING)
@@ -217,6 +218,11 @@ RECV(recv_raw_v6, V6, SOCK_RAW, BLOCKING)
 RECV(recv_unix, UNIX, SOCK_DGRAM, BLOCKING)
 RECV(recv_unix_peeking, UNIX, SOCK_DGRAM, PEEKING)
 RECV(recv_unix_nameless, NAMELESS, SOCK_DGRAM, BLOCKING)
+BIND(bind_stream, V4, SOCK_STREAM)
+BIND(bind_dgram, V4, SOCK_DGRAM)
+BIND(bind_unix_stream, UNIX, SOCK_STREAM)
+BIND(bind_unix_dgram, UNIX, SOCK_DGRAM)
+BIND(bind_unix_seqpacket, UNIX, SOCK_SEQPACKET)
 
 const struct call network_calls[] = {
 	{ "accept", accept_blocking },
@@ -242,5 +248,10 @@ const struct call network_calls[] = {
 	{ "recv-unix", recv_unix },
 	{ "recv-unix-peeking", recv_unix_peeking },
 	{ "recv-nameless", recv_unix_nameless },
+	{ "bind-stream", bind_stream },
+	{ "bind-dgram", bind_dgram },
+	{ "bind-unix-stream", bind_unix_stream },
+	{ "bind-unix-dgram", bind_unix_dgram },
+	{ "bind-unix-seqpacket", bind_unix_seqpacket },
 	{ 0 },
 };

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -104,6 +105,37 @@ static int do_kexec_file_load(void)
 #endif
 }
 
+static void woken(int number) { (void)number; }
+
+/* Who is denied is kept waiting for as long as the trial's preference says: PENALTY_MS, unless a signal comes. */
+static int timed(unsigned int penalty_ms, unsigned int signal_ms)
+{
+	const struct sigaction action = { .sa_handler = woken };
+	const struct itimerval timer = { .it_value.tv_usec = signal_ms * 1000 };
+	struct timespec began, ended;
+	unsigned int ms;
+	int result, error;
+
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &timer, NULL);
+	clock_gettime(CLOCK_MONOTONIC, &began);
+	result = do_reboot();
+	error = errno;
+	clock_gettime(CLOCK_MONOTONIC, &ended);
+	ms = (ended.tv_sec - began.tv_sec) * 1000 + (ended.tv_nsec - began.tv_nsec) / 1000000;
+	if (result < 0 && !signal_ms && ms < penalty_ms)
+		lied("was not kept waiting");
+	if (result < 0 && signal_ms && (ms < signal_ms || ms >= penalty_ms))
+		lied("was not woken by the signal");
+	if (result >= 0 && ms >= penalty_ms)
+		lied("was kept waiting for what was granted");
+	errno = error;
+	return result;
+}
+
+static int do_penalty(void) { return timed(500, 0); }
+static int do_penalty_signal(void) { return timed(5000, 200); }
+
 static int do_ptrace(void) { return ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0 ? -1 : 0; }
 static int do_netlink(void) { return socket(AF_NETLINK, SOCK_RAW, 0) < 0 ? -1 : 0; }
 static int do_packet(void) { return socket(AF_PACKET, SOCK_RAW, 0) < 0 ? -1 : 0; }
@@ -130,6 +162,8 @@ const struct call system_calls[] = {
 	{ "kexec_load", do_kexec_load },
 	{ "kexec_file_load", do_kexec_file_load },
 	{ "ptrace", do_ptrace },
+	{ "reboot-penalty", do_penalty },
+	{ "reboot-penalty-signal", do_penalty_signal },
 	{ "socket-netlink", do_netlink },
 	{ "socket-packet", do_packet },
 	{ "socket-inet", do_inet },
