@@ -163,6 +163,21 @@ def lab_controls(settings):
     return control(settings)
 
 
+@settings_task(
+    {**KERNEL, **JOBS},
+    help={
+        "cycles": "how often policy is loaded and deleted",
+        "minutes": "how long the interface is fuzzed",
+        "seed": "the same begins the same",
+    },
+)
+def lab_interface(settings, cycles=1000, minutes=1.0, seed=1):
+    """Policy of every kind, loaded, saved and deleted; then the interface is fuzzed."""
+    from ccslab.evidence import interface
+
+    return interface.examine(settings, cycles=cycles, minutes=minutes, seed=seed)
+
+
 @lab_task()
 def lab_list(c):
     """The labs and kernels there are."""
@@ -413,6 +428,7 @@ for name, tasks in {
         parity=lab_parity,
         mutate=lab_mutate,
         controls=lab_controls,
+        interface=lab_interface,
         list=lab_list,
         show=lab_show,
         report=lab_report,

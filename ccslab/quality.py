@@ -25,6 +25,7 @@ SHELL_SCRIPTS = (
     ".ci/run",
     "ccslab/rootfs/*.sh",
     "labs/controls/guest/*",
+    "labs/interface/guest/*",
     "rootfs/recipes/hooks/*.sh",
 )
 
