@@ -51,6 +51,7 @@ def test_a_policy_with_the_line_that_an_attack_lacks_lets_it_through(mounts: dic
         assert any("file mount tmpfs /var/www/html/docs/ tmpfs 0x0" in line for line in attack["lines"])
 
 
+@pytest.mark.nightly
 def test_lines_too_many_are_found_out(tmp_path: Path, kernels_built: None, server_image: Path) -> None:
     """Another line that allows what one allows already, and one that nobody asks for."""
     checkout = Checkout(tmp_path / "checkout")
