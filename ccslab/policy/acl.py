@@ -50,10 +50,11 @@ class Acl:
         words = [self.head, "/".join(self.operations), *self.arguments]
         if self.transition:
             words.append(self.transition)
-        words += [condition.format() for condition in self.conditions]
+        automatic = [one.format() for one in self.conditions if one.left == "auto_domain_transition"]
+        words += [one.format() for one in self.conditions if one.left != "auto_domain_transition"]
         if self.grant_log:
             words.append(f"grant_log={self.grant_log}")
-        return " ".join(words)
+        return " ".join(words + automatic)
 
     @property
     def shape(self) -> str:
@@ -144,7 +145,7 @@ def _environment(word: str) -> str:
 
 
 def _program(word: str) -> str:
-    if not pathname.is_path(word) or pathname.is_pattern(word):
+    if not word.startswith("/") or not pathname.is_path(word) or pathname.is_pattern(word):
         raise ValueError(f"{word!r} is not the pathname of a program")
     return word
 
@@ -218,6 +219,20 @@ def _transition(words: list[str]) -> str:
     return ""
 
 
+def _automatic_fault(head: str, operations: tuple[str, ...], automatic: list[str], transition: str) -> str:
+    """What is wrong with the ``auto_domain_transition=`` of a line, or ""."""
+    if not automatic:
+        return ""
+    if len(automatic) > 1 or transition:
+        return "a line leads to one domain only"
+    executes = head == "file" and "execute" in operations
+    if head in ("misc", "task") or (executes and len(operations) > 1):
+        return f"{head} {'/'.join(operations)} takes no auto_domain_transition="
+    if not executes and automatic[0] in language.TRANSITION_PREFERENCES:
+        return f"{automatic[0]} is for 'file execute' only"
+    return ""
+
+
 def parse_acl(line: str) -> Acl:
     """Read one normalised line.
 
@@ -234,7 +249,8 @@ def parse_acl(line: str) -> Acl:
     transition = _transition(words)
     if transition and (head != "file" or operations != ("execute",)):
         raise ValueError(f"unexpected {transition!r}: only 'file execute' takes a domain transition")
-    conditions, grant_log = [], ""
+    conditions: list[Condition] = []
+    grant_log = ""
     for word in words:
         if word.startswith("grant_log"):
             if grant_log or word not in ("grant_log=yes", "grant_log=no"):
@@ -242,6 +258,9 @@ def parse_acl(line: str) -> Acl:
             grant_log = word.removeprefix("grant_log=")
         else:
             conditions.append(parse_condition(word))
+    automatic = [one.right.strip('"') for one in conditions if one.left == "auto_domain_transition"]
+    if fault := _automatic_fault(head, operations, automatic, transition):
+        raise ValueError(fault)
     return Acl(head, operations, tuple(arguments), transition, tuple(conditions), grant_log)
 
 

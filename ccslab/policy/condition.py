@@ -53,6 +53,11 @@ def _operand(text: str, *, group: bool) -> str:
     raise ValueError(f"unknown condition {text!r}" + (f", did you mean {near[0]}?" if near else ""))
 
 
+def is_preference(word: str) -> bool:
+    """True if a domain transition can be to ``word``: a pathname, a domain or a keyword."""
+    return word in language.TRANSITION_PREFERENCES or pathname.is_path(word) or pathname.is_domain(word)
+
+
 def parse_condition(word: str) -> Condition:
     """Read one word such as ``task.uid!=0``.
 
@@ -68,6 +73,10 @@ def parse_condition(word: str) -> Condition:
     if left == "auto_domain_transition":
         if not equals:
             raise ValueError("auto_domain_transition takes '=' only")
+        if not is_preference(right.strip('"')):
+            raise ValueError(
+                f"{word}: a pathname, a domain, or one of {', '.join(language.TRANSITION_PREFERENCES)}"
+            )
         return Condition(left, True, _quoted(right))
     if left.startswith("exec.argv["):
         if not _ARGV.fullmatch(left):

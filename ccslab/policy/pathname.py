@@ -85,7 +85,12 @@ def is_word(word: str) -> bool:
 
 
 def is_path(word: str) -> bool:
-    """True if the kernel accepts ``word`` as a pathname (``/x``, ``proc:/x``): a slash, no dot before it."""
+    """True if the kernel accepts ``word`` as a pathname (``/x``, ``proc:/x``): a slash, no dot before it.
+
+    ``auto_domain_transition="/x"`` is a condition (our kernels; a stock kernel takes it for a pathname).
+    """
+    if word.startswith("auto_domain_transition="):
+        return False
     slash, dot = word.find("/"), word.find(".")
     return slash >= 0 and (dot < 0 or slash < dot) and is_word(word)
 
