@@ -22,14 +22,6 @@ from tests.checkout import ROOT
 
 ASKED = Asked(cycles=100, seconds=60, seed=1)
 EVERY = interface.every(ROOT)
-# What TOMOYO 1.8 has and the series has not yet: kernel-patches/README.md.
-NOT_YET = {
-    "auto_domain_transition",
-    "auto_execute_handler",
-    "denied_execute_handler",
-    "deny_autobind",
-    "task.type",
-}
 
 
 def words() -> set[str]:
@@ -52,7 +44,7 @@ def test_every_word_of_the_language_is_in_the_policy_of_every_kind() -> None:
     missing = {word for word in words() if not re.search(rf"(?<![\w.]){re.escape(word)}(?![\w])", text)}
     networks = {word for word in missing if word.startswith("network::")}
     assert all(word.removeprefix("network::") in text for word in networks)
-    assert missing - networks == NOT_YET | {"execute_handler"}
+    assert missing - networks == set()
 
 
 def test_the_lab_reads_it_as_the_kernel_prints_it() -> None:
