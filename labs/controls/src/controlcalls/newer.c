@@ -11,17 +11,22 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <netinet/in.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define FILE_NAME "/tmp/file"
 #define MADE "/tmp/made"
 #define PROGRAM "/bin/target"
+#define NR_PIDFD_OPEN 434
 #define NR_OPENAT2 437
+#define NR_PIDFD_GETFD 438
+#define NR_PROCESS_MADVISE 440
 #define NR_FCHMODAT2 452
 #define HANDLE_SIZE 128
 #define PORT 4000
@@ -99,6 +104,46 @@ static int do_ring_connect(void)
 	return ring_connect(socket(AF_INET, SOCK_DGRAM, 0), &at, sizeof(at));
 }
 
+/* To oneself all of that is permitted but by TOMOYO, which is not told whom it is done to. */
+static int do_vm(int number)
+{
+	char from = 1, to = 0;
+	const struct iovec local = { number == SYS_process_vm_readv ? &to : &from, 1 };
+	const struct iovec remote = { number == SYS_process_vm_readv ? &from : &to, 1 };
+
+	if (syscall(number, getpid(), &local, 1, &remote, 1, 0) < 0)
+		return -1;
+	if (!to)
+		lied("nothing was copied");
+	return 0;
+}
+
+static int do_vm_readv(void) { return do_vm(SYS_process_vm_readv); }
+static int do_vm_writev(void) { return do_vm(SYS_process_vm_writev); }
+
+static int do_madvise(void)
+{
+	const size_t size = sysconf(_SC_PAGESIZE);
+	const struct iovec page = { mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), size };
+
+	return syscall(NR_PROCESS_MADVISE, syscall(NR_PIDFD_OPEN, getpid(), 0), &page, 1, MADV_COLD, 0);
+}
+
+static int do_getfd(void) { return syscall(NR_PIDFD_GETFD, syscall(NR_PIDFD_OPEN, getpid(), 0), STDOUT_FILENO, 0); }
+
+static int do_sched_setattr(void)
+{
+	struct {
+		uint32_t size, policy;
+		uint64_t flags;
+		int32_t nice;
+		uint32_t priority;
+		uint64_t runtime, deadline, period;
+	} attributes = { .size = sizeof(attributes), .nice = 1 };
+
+	return syscall(SYS_sched_setattr, 0, &attributes, 0);
+}
+
 static int do_ring_open(void) { return ring_open(FILE_NAME, false); }
 static int do_ring_open_async(void) { return ring_open(FILE_NAME, true); }
 static int do_ring_statx(void) { return ring_statx(FILE_NAME); }
@@ -115,6 +160,11 @@ const struct call newer_calls[] = {
 	{ "renameat2", do_renameat2 },
 	{ "execveat", do_execveat },
 	{ "memfd-exec", do_memfd_exec },
+	{ "process_vm_readv", do_vm_readv },
+	{ "process_vm_writev", do_vm_writev },
+	{ "process_madvise", do_madvise },
+	{ "pidfd_getfd", do_getfd },
+	{ "sched_setattr", do_sched_setattr },
 	{ "openat-io_uring", do_ring_open },
 	{ "openat-io_uring-async", do_ring_open_async },
 	{ "statx-io_uring", do_ring_statx },
