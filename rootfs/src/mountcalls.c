@@ -6,6 +6,8 @@
  *	mountcalls old|new bind|rbind SOURCE DIR
  *	mountcalls old|new move DIR NEWDIR
  *	mountcalls old|new remount DIR FLAGS [OPTION...]
+ *	mountcalls old|new change DIR FLAGS
+ *	mountcalls old|new shared|private|slave|unbindable DIR [all]
  *	mountcalls old|new umount DIR
  *
  * FLAGS is a number as mount(2) takes it (MS_*); SOURCE "-" is no source at
@@ -33,6 +35,7 @@ enum {
 	NR_FSCONFIG,
 	NR_FSMOUNT,
 	NR_FSPICK,
+	NR_MOUNT_SETATTR = 442,
 };
 
 /* Their arguments, from the kernel's include/uapi/linux/mount.h */
@@ -50,6 +53,7 @@ enum {
 	ATTR_NOEXEC = 0x8,
 	ATTR_NOATIME = 0x10,
 	ATTR_STRICTATIME = 0x20,
+	ATTR_ATIME = 0x70,
 	ATTR_NODIRATIME = 0x80,
 	ATTR_NOSYMFOLLOW = 0x200000,
 };
@@ -90,6 +94,16 @@ static const struct {
 };
 
 static const struct {
+	const char *name;
+	unsigned long ms;
+} propagations[] = {
+	{ "shared", MS_SHARED },
+	{ "private", MS_PRIVATE },
+	{ "slave", MS_SLAVE },
+	{ "unbindable", MS_UNBINDABLE },
+};
+
+static const struct {
 	int number;
 	const char *name;
 } errors[] = {
@@ -107,6 +121,8 @@ static int usage(void)
 	      "       mountcalls old|new bind|rbind SOURCE DIR\n"
 	      "       mountcalls old|new move DIR NEWDIR\n"
 	      "       mountcalls old|new remount DIR FLAGS [OPTION...]\n"
+	      "       mountcalls old|new change DIR FLAGS\n"
+	      "       mountcalls old|new shared|private|slave|unbindable DIR [all]\n"
 	      "       mountcalls old|new umount DIR\n", stderr);
 	return 2;
 }
@@ -188,16 +204,67 @@ static int attach(int from, const char *dir)
 	return 0;
 }
 
-static int do_new_mount(const char *source, const char *dir, const char *type,
-			unsigned long flags, char **option)
+/* What mount(2) calls MS_*, as fsmount() and mount_setattr() take it. */
+static unsigned int attributes_of(unsigned long flags)
 {
 	unsigned int attr = 0;
-	int fs, mnt;
 	size_t i;
 
 	for (i = 0; i < sizeof(attributes) / sizeof(attributes[0]); i++)
 		if (flags & attributes[i].ms)
 			attr |= attributes[i].attr;
+	return attr;
+}
+
+static int set_attributes(const char *dir, int recursive,
+			  unsigned long long set, unsigned long long clear,
+			  unsigned long long propagation)
+{
+	const struct {
+		unsigned long long set, clear, propagation, userns;
+	} attr = { set, clear, propagation, 0 };
+
+	if (syscall(NR_MOUNT_SETATTR, AT_FDCWD, dir,
+		    recursive ? AT_RECURSIVE_FLAG : 0, &attr, sizeof(attr)))
+		return failed("mount_setattr");
+	return 0;
+}
+
+/* As mount(2) does: all flags, but those for atime only if one is there. */
+static int do_new_change(const char *dir, unsigned long flags)
+{
+	const unsigned int set = attributes_of(flags);
+	const unsigned int atime = ATTR_NOATIME | ATTR_STRICTATIME;
+	unsigned int clear = attributes_of(~0UL) & ~atime;
+
+	if (set & atime)
+		clear |= ATTR_ATIME;
+	return set_attributes(dir, 0, set, clear, 0);
+}
+
+static int do_propagate(int new, const char *what, const char *dir, int all)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(propagations) / sizeof(propagations[0]); i++) {
+		const unsigned long ms = propagations[i].ms;
+
+		if (strcmp(what, propagations[i].name))
+			continue;
+		if (new)
+			return set_attributes(dir, all, 0, 0, ms);
+		return mount(NULL, dir, NULL, ms | (all ? MS_REC : 0), NULL) ?
+			failed("mount") : 0;
+	}
+	exit(usage());
+}
+
+static int do_new_mount(const char *source, const char *dir, const char *type,
+			unsigned long flags, char **option)
+{
+	const unsigned int attr = attributes_of(flags);
+	int fs, mnt;
+
 	fs = syscall(NR_FSOPEN, type, 0);
 	if (fs < 0)
 		return failed("fsopen");
@@ -308,9 +375,19 @@ int main(int argc, char *argv[])
 
 		result = new ? do_new_remount(arg[0], flags, arg + 2) :
 			do_old_mount(NULL, arg[0], NULL, MS_REMOUNT | flags, arg + 2);
+	} else if (!strcmp(what, "change") && count == 2) {
+		const unsigned long flags = number(arg[1]);
+
+		result = new ? do_new_change(arg[0], flags) :
+			do_old_mount(NULL, arg[0], NULL,
+				     MS_REMOUNT | MS_BIND | flags, none);
 	} else if (!strcmp(what, "umount") && count == 1) {
 		/* There is no new call for this. */
 		result = umount2(arg[0], 0) ? failed("umount2") : 0;
+	} else if (count == 1) {
+		result = do_propagate(new, what, arg[0], 0);
+	} else if (count == 2 && !strcmp(arg[1], "all")) {
+		result = do_propagate(new, what, arg[0], 1);
 	} else {
 		return usage();
 	}
