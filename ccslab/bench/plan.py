@@ -28,10 +28,14 @@ OPERATIONS = (
     "fork+exit",
     "fork+exec",
     "connect+accept",
+    "send+recv",
+    "kill",
+    "setpriority",
+    "netlink+close",
 )
 """What ccsbench does, in its order."""
-# What the operations need, in the order of TOMOYO's lists: after all other rules. Kernels that do not check
-# whom connections are accepted from pass over "accept".
+# What the operations need, in the order of TOMOYO's lists: after all other rules. Kernels without the series
+# pass over "accept", "recv" and the last lines.
 NEEDED = """\
 file read /bench/data/file
 file getattr /bench/data/file
@@ -42,6 +46,10 @@ file rename /bench/data/here /bench/data/there
 file rename /bench/data/there /bench/data/here
 file execute /bench/nothing
 network inet stream bind/listen/connect/accept 127.0.0.1 1024-65535
+network inet dgram bind/send/recv 127.0.0.1 7000
+ipc signal 28 <kernel>
+capability SYS_NICE
+capability use_route
 """.splitlines()
 # The same for AppArmor.
 CONFINEMENT = """\
@@ -55,8 +63,8 @@ profile ccsbench /bin/ccsbench {
   /bench/nothing mrix,
 }
 """
-KEPT = 7
-"""How many the kernel makes of those: one of all operations on the same operands."""
+KEPT = (11, 8)
+"""How many the kernel makes of those, with the series and without: one of all operations on the same operands."""
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -34,7 +37,7 @@
 #define WARM 16
 #define OPS 16
 
-static int server, opened;
+static int server, opened, receiver;
 static struct sockaddr_in address = { .sin_family = AF_INET };
 
 static int nothing(void)
@@ -134,6 +137,32 @@ static int connect_accept(void)
 	return failed;
 }
 
+/* The first program, which ignores it, is of another domain. */
+static int kill_parent(void)
+{
+	return kill(getppid(), SIGWINCH);
+}
+
+static int set_priority(void)
+{
+	return setpriority(PRIO_PROCESS, 0, 0);
+}
+
+static int netlink_close(void)
+{
+	const int fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+
+	return fd < 0 || close(fd);
+}
+
+/* By a socket that sends to itself. */
+static int send_receive(void)
+{
+	char byte = 'a';
+
+	return send(receiver, &byte, 1, 0) != 1 || recv(receiver, &byte, 1, 0) != 1;
+}
+
 static const struct op {
 	const char *name;
 	int (*run)(void);
@@ -148,6 +177,10 @@ static const struct op {
 	{ "fork+exit", fork_exit },
 	{ "fork+exec", fork_exec },
 	{ "connect+accept", connect_accept },
+	{ "send+recv", send_receive },
+	{ "kill", kill_parent },
+	{ "setpriority", set_priority },
+	{ "netlink+close", netlink_close },
 };
 
 static void measure(const struct op *op, int calls, char *line, size_t size)
@@ -183,6 +216,16 @@ static int listening(void)
 	return fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, 16) ? -1 : fd;
 }
 
+static int connected_to_itself(void)
+{
+	const int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	return fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) ||
+			       connect(fd, (struct sockaddr *)&address, sizeof(address)) ?
+		       -1 :
+		       fd;
+}
+
 int main(int argc, char *argv[])
 {
 	const int calls = argc == 2 ? atoi(argv[1]) : 0;
@@ -199,6 +242,11 @@ int main(int argc, char *argv[])
 	server = listening();
 	if (server < 0) {
 		perror("listen");
+		return 1;
+	}
+	receiver = connected_to_itself();
+	if (receiver < 0) {
+		perror("datagram socket");
 		return 1;
 	}
 	opened = open("/bench/data/file", O_RDONLY);
