@@ -25,7 +25,6 @@ class Way(Operation):
 
 WAYS = {
     "clone of a clone": Way("clone /a /m", "file mount /a/ /m/ --bind 0x0"),
-    "open_tree_attr": Way("attr /a /m", "file mount /a/ /m/ --bind 0x0"),
     "clone of a new mount": Way("fsclone /m", "file mount some /m/ tmpfs 0x0"),
     "part of a new mount": Way("fssub /m", "file mount tmpfs:/sub/ /m/ --bind 0x0"),
     "onto a detached mount": Way("onto /m", "file mount some tmpfs:/sub/ tmpfs 0x0"),
@@ -35,6 +34,9 @@ WAYS = {
     "mount namespace by fsmount": Way("nsfs", "file mount some / tmpfs 0x0", (7, 0)),
     "mount namespace of a new mount": Way("nsfsclone", "file mount some / tmpfs 0x0", (7, 0)),
 }
+# A clone that gets other flags: two requests. It has no place yet, so it goes by its local name.
+CHANGED = Way("attr /a /m", "file mount <NULL> tmpfs:/ --remount 0x1004")
+ATTACHED = Way("attr /a /m", "file mount /a/ /m/ --bind 0x0")
 # The old call with something detached was checked before our series, by its local name.
 OLD = {
     "mount(MS_MOVE)": Way("oldmove /m", "file mount tmpfs:/ /m/ --move 0x0", (5, 2)),
@@ -78,17 +80,34 @@ def stock(stock_guest: Machine) -> Guest:
     return Guest(stock_guest)
 
 
+def unknown(patched: Guest, way: Way) -> bool:
+    """Whether the kernel is older than a way; then it must not know it."""
+    if patched.version >= way.since:
+        return False
+    outcome = patched.attempt(way, "disabled")["disabled"]
+    assert outcome.verdict in ("ERRNO EINVAL", "ERRNO ENOSYS"), "this kernel has it, and nobody looked"
+    assert outcome.after == outcome.before
+    return True
+
+
 @pytest.mark.parametrize("way", [*WAYS.values(), *OLD.values()], ids=[*WAYS, *OLD])
 def test_a_later_way_needs_a_rule(patched: Guest, way: Way) -> None:
-    if patched.version < way.since:
-        outcome = patched.attempt(way, "disabled")["disabled"]
-        assert outcome.verdict in ("ERRNO EINVAL", "ERRNO ENOSYS"), "this kernel has it, and nobody looked"
-        assert outcome.after == outcome.before
-    else:
+    if not unknown(patched, way):
         expect(patched.attempt(way, "disabled", "learning", "permissive", "enforcing", "granted"), way.rule)
 
 
-@pytest.mark.parametrize("way", WAYS.values(), ids=list(WAYS))
+def test_a_clone_that_open_tree_attr_changes_needs_two_rules(patched: Guest) -> None:
+    if unknown(patched, CHANGED):
+        return
+    assert patched.attempt(CHANGED, "learning")["learning"].rules == (CHANGED.rule, ATTACHED.rule)
+    for way, granted, denied in ((CHANGED, CHANGED, ATTACHED), (ATTACHED, None, CHANGED)):
+        outcome = patched.attempt(way, "granted")["granted"]
+        assert outcome.verdict == "ERRNO EPERM"
+        expected = [("enforcing", "yes", granted.rule)] if granted else []
+        assert outcome.audited == [*expected, ("enforcing", "no", denied.rule)]
+
+
+@pytest.mark.parametrize("way", [*WAYS.values(), ATTACHED], ids=[*WAYS, "open_tree_attr"])
 def test_without_the_series_a_later_way_goes_through(stock: Guest, way: Way) -> None:
     """The hole, proved, on kernels that have it."""
     outcome = stock.attempt(way, "enforcing")["enforcing"]
