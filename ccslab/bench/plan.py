@@ -64,7 +64,7 @@ profile ccsbench /bin/ccsbench {
 }
 """
 KEPT = (11, 8)
-"""How many the kernel makes of those, with the series and without: one of all operations on the same operands."""
+"""How many the kernel makes of those, with the series and without: one of all that share their operands."""
 
 
 @dataclass(frozen=True)
