@@ -183,7 +183,8 @@ class Splats:
         splat, self._open, self._kind, self._traced = self._open, None, None, False
         if splat is None:
             return
-        splat.title = splat.title or splat.lines[-1]
+        # Scissors with nothing but empty lines behind them: their own line has to do.
+        splat.title = splat.title or next(line for line in reversed(splat.lines) if line)
         if earlier := self._done.get(splat.cause):
             # The same instant again is the same splat again, shown by a dmesg on the console.
             earlier.times += splat.at_s != earlier.at_s

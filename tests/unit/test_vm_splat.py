@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ccslab.vm.death import Watch
@@ -166,6 +166,7 @@ def test_splats_are_found_in_any_order_among_other_lines(
     assert pairs(parse(lines)) == [KNOWN[text] for text in texts]
 
 
+@example(["[0.000000] [ cut here ]", "[0.000000] "])
 @given(st.lists(st.text(max_size=80) | st.sampled_from([line for text in KNOWN for line in kernel(text)])))
 def test_whatever_comes_is_taken(lines: list[str]) -> None:
     for splat in parse(lines):
