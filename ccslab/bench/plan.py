@@ -56,6 +56,7 @@ CONFINEMENT = """\
 profile ccsbench /bin/ccsbench {
   capability,
   network,
+  signal,
   @RULES
   /bin/ccsbench mr,
   /bench/data/file r,

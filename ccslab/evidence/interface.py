@@ -27,6 +27,8 @@ FILE = "interface.json"
 REPORT = "interface.md"
 SCHEMA = 1
 SHOWN = 10
+CYCLES_A_SECOND = 60
+"""For the progress shown: a second of fuzzing counts as so many times of loading and deleting."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,6 @@ def _word(check: Check) -> str:
 
 def _try(settings: Settings, kernel: Path, asked: Asked, release: str, folder: Path) -> Found:
     title = f"Trying the interface of {release}"
-    # A minute of fuzzing takes about as long as this many cycles.
     with progress.step(title, asked.cycles + asked.seconds * CYCLES_A_SECOND) as step:
         done = {"cycled": 0, "fuzzed": 0}
 
@@ -143,9 +144,6 @@ def _try(settings: Settings, kernel: Path, asked: Asked, release: str, folder: P
             done[word] = number
 
         return interface.try_all(settings, kernel, asked, folder, advance=advance)
-
-
-CYCLES_A_SECOND = 60
 
 
 def _show(title: str, said: list[Check]) -> None:

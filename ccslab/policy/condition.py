@@ -53,7 +53,7 @@ def _operand(text: str, *, group: bool) -> str:
     raise ValueError(f"unknown condition {text!r}" + (f", did you mean {near[0]}?" if near else ""))
 
 
-def is_preference(word: str) -> bool:
+def _is_preference(word: str) -> bool:
     """True if a domain transition can be to ``word``: a pathname, a domain or a keyword."""
     return word in language.TRANSITION_PREFERENCES or pathname.is_path(word) or pathname.is_domain(word)
 
@@ -73,7 +73,7 @@ def parse_condition(word: str) -> Condition:
     if left == "auto_domain_transition":
         if not equals:
             raise ValueError("auto_domain_transition takes '=' only")
-        if not is_preference(right.strip('"')):
+        if not _is_preference(right.strip('"')):
             raise ValueError(
                 f"{word}: a pathname, a domain, or one of {', '.join(language.TRANSITION_PREFERENCES)}"
             )

@@ -61,6 +61,11 @@ def test_a_profile_allows_what_the_domain_allows() -> None:
     pattern = profile.replace("{new,here,there}", "new /bench/data/here /bench/data/there")
     assert paths <= set(re.findall(r"/\S+", pattern)), "each path of the domain's rules has one here"
     assert "forbidden" not in profile
+    # Of what has no path, the kind: a word here for each word of TOMOYO's.
+    kinds = {"network": "network", "ipc signal": "signal", "capability": "capability"}
+    for words, kind in kinds.items():
+        assert any(rule.startswith(f"{words} ") for rule in NEEDED)
+        assert f"  {kind},\n" in profile
 
 
 def test_modes_that_are_not_tomoyos_have_no_domain() -> None:
