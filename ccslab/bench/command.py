@@ -52,6 +52,7 @@ def run(settings: Settings, *, plan_name: str = "short", against_baseline: bool 
         path = found.write(living.folder / measurement.FILE)
         drawn = plot.draw(found, living.folder)
     progress.console.print(table.by_mode(found))
+    progress.console.print(table.when_disabled(found))
     progress.console.print(table.by_rules(found))
     for picture in drawn:
         progress.console.print(f"plot: {shown_path(picture)}")

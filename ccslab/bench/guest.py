@@ -13,7 +13,8 @@ from types import MappingProxyType
 
 from ccslab.bench import console, unattended
 from ccslab.bench.measurement import Measured
-from ccslab.bench.plan import PROFILES, Configuration
+from ccslab.bench.plan import Configuration
+from ccslab.policy import language
 from ccslab.rootfs.initramfs import Entry, File
 
 DONE = "bench: all measured"
@@ -22,7 +23,7 @@ RULE_S = 0.02  # loading ten thousand rules is quadratic in the kernel: each loo
 APPEND = ("nokaslr", "random.trust_cpu=off")
 PROFILE = [
     line
-    for mode, number in PROFILES.items()
+    for number, mode in enumerate(language.MODES)
     for line in (
         f"{number}-PREFERENCE={{ max_audit_log=0 max_learning_entry=100000 }}",
         f"{number}-CONFIG={{ mode={mode} grant_log=no reject_log=no }}",

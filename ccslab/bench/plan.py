@@ -13,7 +13,9 @@ from ccslab.policy import language
 
 PLANS = Path(__file__).with_name("plan.toml")
 ABSENT = "not-in-lsm"
-PROFILES = {mode: number for number, mode in enumerate(language.MODES)}
+BESIDE = "disabled-beside"
+"""Disabled for the benchmark, after a process was checked: the kernel has to find out for whom."""
+PROFILES = {mode: number for number, mode in enumerate(language.MODES)} | {BESIDE: 0}
 CONFINED = "confined"
 DENIES = {"enforcing": "Operation not permitted", CONFINED: "Permission denied"}
 """What a program is told, in the modes that deny what no rule allows: TOMOYO's and AppArmor's words."""
@@ -73,7 +75,7 @@ class Configuration:
     """One state of the benchmark's domain."""
 
     mode: str
-    """``not-in-lsm``, ``disabled``, ``learning``, ``permissive``, ``enforcing``; AppArmor's ``confined``."""
+    """``not-in-lsm``, one of :data:`PROFILES`, or AppArmor's ``confined``."""
     kind: str = ""
     """Of the rules before the needed ones; "" if there are none."""
     count: int = 0

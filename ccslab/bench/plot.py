@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 
 from ccslab.bench.measurement import Measured, Measurement, Subject
-from ccslab.bench.plan import ABSENT, DENIES, PROFILES
+from ccslab.bench.plan import ABSENT, BESIDE, DENIES, PROFILES
 
 MODES = "modes.svg"
 RULES = "rules.svg"
@@ -46,7 +46,7 @@ def _modes(found: Measurement) -> Picture | None:
     """Each operation by mode, as a multiple of what it costs without protection."""
     plain = {one.configuration.mode: one.figures for one in found.measured if not one.configuration.count}
     base = ABSENT if ABSENT in plain else "disabled"
-    others = [mode for mode in PROFILES if mode in plain and mode != base]
+    others = [mode for mode in PROFILES if mode in plain and mode not in (base, BESIDE)]
     if base not in plain or not others:
         return None
     picture, axes = _canvas(

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from ccslab.bench.comparison import Difference
 from ccslab.bench.measurement import Measured, Measurement
-from ccslab.bench.plan import ABSENT
+from ccslab.bench.plan import ABSENT, BESIDE
 from ccslab.evidence.table import plain_table
 
 WALKED = ("open+close", "stat", "create+unlink", "fork+exec")
@@ -20,13 +20,27 @@ PEERS = ("open+close", "stat")
 
 def by_mode(measurement: Measurement) -> Table:
     """Operations by mode; the cost is that of enforcing over disabled."""
-    plain = {one.configuration.mode: one for one in measurement.measured if not one.configuration.count}
+    plain = {mode: one for mode, one in _plain(measurement).items() if mode != BESIDE}
     table = numbers("Instructions a call", "operation", [*(mode.replace("-", " ") for mode in plain), "cost"])
     ratio = {"enforcing", "disabled"} <= set(plain)
     for name in next(iter(plain.values())).figures if plain else ():
         figures = {mode: one.figures[name].median for mode, one in plain.items()}
-        share = f"{figures['enforcing'] / figures['disabled'] - 1:+.1%}" if ratio else "-"
+        share = f"{figures['enforcing'] / figures['disabled']:.3f}" if ratio else "-"
         table.add_row(name, *(f"{figure:,}" for figure in figures.values()), share)
+    return table
+
+
+def when_disabled(measurement: Measurement) -> Table:
+    """What a call pays for being disabled: before anyone was checked in this guest, and afterwards."""
+    plain = _plain(measurement)
+    heads = ["not in lsm", *(head for mode in ("disabled", "beside others") for head in (mode, "more"))]
+    table = numbers("Disabled, and disabled beside others that are checked", "operation", heads)
+    if not {ABSENT, "disabled", BESIDE} <= set(plain):
+        return table
+    for name, base in plain[ABSENT].figures.items():
+        figures = [plain[mode].figures[name].median for mode in ("disabled", BESIDE)]
+        shown = (text for figure in figures for text in (f"{figure:,}", f"{figure - base.median:+,}"))
+        table.add_row(name, f"{base.median:,}", *shown)
     return table
 
 
@@ -55,6 +69,11 @@ def peers(rows: Sequence[tuple[str, Measured]]) -> Table:
             name, rules, *(told for cost, least in figures for told in (f"{cost:,}", f"{cost - least:+,}"))
         )
     return table
+
+
+def _plain(measurement: Measurement) -> dict[str, Measured]:
+    """What was measured without further rules, by mode."""
+    return {one.configuration.mode: one for one in measurement.measured if not one.configuration.count}
 
 
 def compared(found: Sequence[Difference], names: tuple[str, str]) -> Table:
