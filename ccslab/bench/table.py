@@ -19,14 +19,14 @@ PEERS = ("open+close", "stat")
 
 
 def by_mode(measurement: Measurement) -> Table:
-    """Operations by mode; the cost is that of enforcing over disabled."""
-    plain = {mode: one for mode, one in _plain(measurement).items() if mode != BESIDE}
-    table = numbers("Instructions a call", "operation", [*(mode.replace("-", " ") for mode in plain), "cost"])
-    ratio = {"enforcing", "disabled"} <= set(plain)
+    """Operations by mode; the ratio is that of enforcing to disabled."""
+    plain = {mode: one for mode, one in _plain(measurement).items() if mode not in (ABSENT, BESIDE)}
+    table = numbers("Instructions a call", "operation", [*plain, "ratio"])
+    both = {"enforcing", "disabled"} <= set(plain)
     for name in next(iter(plain.values())).figures if plain else ():
         figures = {mode: one.figures[name].median for mode, one in plain.items()}
-        share = f"{figures['enforcing'] / figures['disabled']:.3f}" if ratio else "-"
-        table.add_row(name, *(f"{figure:,}" for figure in figures.values()), share)
+        ratio = f"{figures['enforcing'] / figures['disabled']:.3f}" if both else "-"
+        table.add_row(name, *(f"{figure:,}" for figure in figures.values()), ratio)
     return table
 
 
