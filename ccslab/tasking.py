@@ -34,7 +34,7 @@ ACCEL = {"accel": ("", "auto, kvm or tcg")}
 JOBS = {"jobs": ("", "parallel compilers (default: one a core)")}
 
 
-def lab_task(*args: Any, **options: Any) -> Any:
+def lab_task(*args: Any, **options: Any) -> Callable[[Callable[..., Any]], Any]:
     """An invoke task whose failures are one line and an exit code: 1 verdict, 2 user, 3 world."""
 
     def wrap(body: Callable[..., Any]) -> Any:
@@ -71,7 +71,7 @@ def settings_task(
     each: bool = False,
     help: dict[str, str] | None = None,
     **options: Any,
-) -> Any:
+) -> Callable[[Callable[..., Any]], Any]:
     """A task that takes these flags too; its body gets the settings they give instead.
 
     :param flags: name -> (default, help text).

@@ -27,6 +27,7 @@ ALLOWED = {
     "settings": {"errors", "store"},
     "quality": {"errors", "settings"},
     "tasking": {"errors", "settings", "kernel", "evidence"},
+    "tasks": {"settings", "tasking", "kernel", "rootfs", "policy", "vm", "labs", "evidence", "bench"},
     "__main__": {"errors"},
     "__init__": set(),
 }
