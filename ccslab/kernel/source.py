@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,8 +13,9 @@ from ccslab import progress
 from ccslab.errors import InfrastructureError, UserError
 from ccslab.process import run
 from ccslab.sources import archive, folder
-from ccslab.sources.apt import Package, PrivateApt
+from ccslab.sources.apt import Package
 from ccslab.sources.folder import Snapshot
+from ccslab.sources.package import Wanted, inputs
 from ccslab.store import Store, disk_errors, remove
 
 UNPACK_TIMEOUT_S = 600.0
@@ -100,8 +100,8 @@ def fetch(source: Source | Archive | Folder, store: Store, *, update: bool = Fal
 
 def fetched(source: Source, store: Store) -> str:
     """The version of a package's tree that is in the store; "" if none is."""
-    pinned = _read_pin(_pin(source, store))
-    return pinned.version if pinned and store.has("tree", _inputs(pinned)) else ""
+    pinned = _wanted(source).known(store, "tree")
+    return pinned.version if pinned else ""
 
 
 def version_of(tree: Path, where: object = "") -> str:
@@ -164,48 +164,20 @@ def _archive(source: Archive, store: Store) -> Tree:
 
 
 def _package(source: Source, store: Store, update: bool) -> Tree:
-    pin = _pin(source, store)
-    with store.lock(f"fetch-{source.package}"):
-        pinned = None if update else _read_pin(pin)
-        if pinned and store.has("tree", _inputs(pinned)):
-            return _tree(pinned, store.path("tree", _inputs(pinned)))
-        apt = PrivateApt(store.work("apt", source.suite), source.suite)
-        with progress.step(f"Reading the index of {source.suite}"):
-            apt.update()
-        package = apt.newest(source.package)
-        unpacked = store.get("tree", _inputs(package), lambda part: _unpack(apt, package, part))
-        with disk_errors(pin):
-            pin.parent.mkdir(parents=True, exist_ok=True)
-            aside = pin.with_suffix(".new")
-            aside.write_text(json.dumps(vars(package)) + "\n")
-            aside.replace(pin)
-    return _tree(package, unpacked)
+    return _tree(*_wanted(source).get(store, "tree", _unpack, update=update))
 
 
-def _pin(source: Source, store: Store) -> Path:
-    return store.root / "pins" / f"{source.package}.json"
-
-
-def _read_pin(pin: Path) -> Package | None:
-    try:
-        return Package(**json.loads(pin.read_text()))
-    except (OSError, ValueError, TypeError):  # none yet, or half-written by a power cut: ask the mirror
-        return None
-
-
-def _inputs(package: Package) -> dict[str, str]:
-    return {"package": package.name, "version": package.version, "sha256": package.sha256}
+def _wanted(source: Source) -> Wanted:
+    return Wanted(source.package, source.suite)
 
 
 def _tree(package: Package, unpacked: Path) -> Tree:
     tree = unpacked / "tree"
     label = f"{package.name} {package.version}"
-    return Tree(label, version_of(tree, package.name), _inputs(package), package.sha256[:12], tree)
+    return Tree(label, version_of(tree, package.name), inputs(package), package.sha256[:12], tree)
 
 
-def _unpack(apt: PrivateApt, package: Package, part: Path) -> None:
-    with progress.step(f"Fetching {package.name} {package.version}"):
-        deb = apt.download(package, part)
+def _unpack(deb: Path, part: Path) -> None:
     with progress.step("Unpacking the kernel tree"):
         run(["dpkg-deb", "-x", deb, part / "deb"], timeout_s=UNPACK_TIMEOUT_S)
         archives = sorted((part / "deb/usr/src").glob("linux-source-*.tar.*"))
@@ -217,4 +189,4 @@ def _unpack(apt: PrivateApt, package: Package, part: Path) -> None:
             ["tar", "-xf", archives[0], "-C", tree, "--strip-components=1", "--no-same-owner"],
             timeout_s=UNPACK_TIMEOUT_S,
         )
-    run(["rm", "-rf", deb, part / "deb"], timeout_s=UNPACK_TIMEOUT_S)
+    remove(part / "deb")
