@@ -19,7 +19,7 @@ from ccslab.evidence import run as runs
 from ccslab.evidence.table import counted, duration, plain_table, show, shown_path
 from ccslab.evidence.text import write, write_json
 from ccslab.kernel import catalog, command
-from ccslab.labs import controls, smallguest, trials
+from ccslab.labs import controls, trials
 from ccslab.labs.trials import Attempt, Outcome
 from ccslab.settings import Settings
 
@@ -96,8 +96,6 @@ def control(settings: Settings) -> int:
     began = time.monotonic()
     known = trials.read(settings.root)
     cells = catalog.expand(settings)
-    for one in cells:
-        smallguest.examine(one)
     built = [command.build(one) for one in cells]
     tried: list[Tried] = []
     named = "-".join(dict.fromkeys(one.kernel for one in cells))
@@ -118,7 +116,7 @@ def control(settings: Settings) -> int:
 
 def _try(settings: Settings, kernel: Path, known: Sequence[trials.Trial], folder: Path) -> Tried:
     release = json.loads((kernel / "manifest.json").read_text())["release"]
-    attempts = list(trials.attempts(known, release, controls.PROGRAMS))
+    attempts = list(trials.attempts(known, release, controls.PROGRAMS[settings.arch]))
     with progress.step(f"Trying {counted(len(attempts), 'time')} on {release}", len(attempts)) as step:
         outcomes = controls.attempt(
             settings, kernel / "bzImage", attempts, folder, advance=lambda name: step.advance(note=name)

@@ -18,7 +18,7 @@ from ccslab.evidence import run as runs
 from ccslab.evidence.table import counted, duration, plain_table, show, shown_path
 from ccslab.evidence.text import write, write_json
 from ccslab.kernel import command
-from ccslab.labs import interface, smallguest
+from ccslab.labs import interface
 from ccslab.labs.interface import Asked, Found
 from ccslab.settings import Settings
 
@@ -100,7 +100,6 @@ def examine(settings: Settings, *, cycles: int, minutes: float, seed: int) -> in
     began = time.monotonic()
     if cycles < 1 or minutes <= 0 or seed < 1:
         raise UserError("cycles, minutes and seed are more than 0", mend="./inv --help lab.interface")
-    smallguest.examine(settings)
     asked = Asked(cycles, max(1, round(minutes * 60)), seed)
     kernel = command.build(settings)
     release = json.loads((kernel / "manifest.json").read_text())["release"]

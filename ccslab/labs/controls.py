@@ -16,15 +16,19 @@ from ccslab.rootfs import programs
 from ccslab.rootfs.initramfs import Entry, File
 from ccslab.settings import Settings
 
-PROGRAMS = {"controlcalls": "x86_64", "controlcalls32": "i386"}
-"""The guest's programs, and whose system calls they make."""
+PROGRAMS = {
+    "x86_64": {"controlcalls": "x86_64", "controlcalls32": "i386"},
+    "i386": {"controlcalls": "i386"},
+}
+"""Of a guest its programs, and whose system calls they make."""
 SOURCES = FOLDER / "src"
 TRIAL_S = 30.0
 DONE = "controls: all tried"
 POLICY = {
     "manager": "/bin/busybox\n",
     "exception_policy": "".join(
-        f"initialize_domain /bin/{program} from any\n" for program in (*PROGRAMS, "target")
+        f"initialize_domain /bin/{program} from any\n"
+        for program in ("controlcalls", "controlcalls32", "target")
     ),
     "profile": "PROFILE_VERSION=20150505\n"
     + "".join(f"{number}-CONFIG={{ mode=disabled grant_log=no reject_log=no }}\n" for number in range(4)),
@@ -114,7 +118,7 @@ def _files(settings: Settings, attempts: Sequence[Attempt]) -> dict[str, Entry]:
     ]
     callers = {
         f"bin/{name}": File((_made(settings, arch) / "controlcalls").read_bytes(), 0o755)
-        for name, arch in PROGRAMS.items()
+        for name, arch in PROGRAMS[settings.arch].items()
     }
     return {
         **callers,

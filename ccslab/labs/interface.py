@@ -148,7 +148,7 @@ def _policy(root: Path, folder: str, names: Iterable[str]) -> dict[str, str]:
 
 def _files(settings: Settings, asked: Asked) -> dict[str, Entry]:
     sources, shared = settings.root / FOLDER / "src", settings.root / programs.SHARED
-    made = programs.made(settings.store, "interface", sources, "x86_64", shared=shared)
+    made = programs.made(settings.store, "interface", sources, settings.arch, shared=shared)
     lines = every(settings.root)
     some = _policy(settings.root, "some", ("exception_policy", "domain_policy"))
     return {

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ccslab.errors import UserError
 from ccslab.labs.setup import DEBUG_MEMORY_MIB, DEBUG_PATIENCE
-from ccslab.rootfs.initramfs import Entry, File, busybox, pack
+from ccslab.rootfs import busybox
+from ccslab.rootfs.initramfs import Entry, File, pack
 from ccslab.settings import Settings
 from ccslab.vm import splat
 from ccslab.vm.machine import Machine
@@ -19,19 +19,6 @@ from ccslab.vm.qemu import Hardware
 LOADERS = ("sbin/ccs-init", "sbin/tomoyo-init")
 BOOT_S = 120.0
 MEMORY_MIB = 256
-
-
-def examine(settings: Settings) -> None:
-    """Refuse what the guest cannot be.
-
-    :raises UserError: the kernel is not x86_64's.
-    """
-    if settings.arch != "x86_64":
-        raise UserError(
-            "this lab's guest is x86_64",
-            where=f"--arch {settings.arch}",
-            mend="leave it out; the host's busybox, which the guest lives by, is x86_64's",
-        )
 
 
 @dataclass(frozen=True)
@@ -72,7 +59,7 @@ class SmallGuest:
         guest = self.settings.root / self.lab / "guest"
         loader = File((guest / "loader").read_bytes(), 0o755)
         return {
-            **busybox(),
+            **busybox.busybox(program=busybox.of(self.settings.arch, self.settings.store)),
             **dict.fromkeys(LOADERS, loader),
             "sbin/init": File((guest / "init").read_bytes(), 0o755),
             **self.files,

@@ -10,17 +10,10 @@ no time of its own, so the same mapping gives the same bytes.
 
 from __future__ import annotations
 
-import shutil
 import stat
-import struct
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-
-from ccslab.errors import InfrastructureError
-
-_DEVICES = {"console": (5, 1), "kmsg": (1, 11), "null": (1, 3)}  # Documentation/admin-guide/devices.txt
+from pathlib import PurePosixPath
 
 
 @dataclass(frozen=True)
@@ -68,40 +61,6 @@ def pack(tree: Mapping[str, Entry]) -> bytes:
     # A directory must come before what it holds; sorting does that.
     records = [_record(number, name, whole[name]) for number, name in enumerate(sorted(whole), start=1)]
     return b"".join(records) + _member(0, "TRAILER!!!", 0, b"")
-
-
-def busybox(*, init: str | None = None) -> dict[str, Entry]:
-    """A tree with the host's static busybox, its applets in /bin, mount points and /dev/{console,kmsg,null}.
-
-    :param init: a shell script that becomes /sbin/init (the name is TOMOYO's trigger).
-    :raises InfrastructureError: busybox is missing or is not static.
-    """
-    program = shutil.which("busybox")
-    if program is None:
-        raise InfrastructureError("busybox is not installed", mend="apt-get install busybox-static")
-    content = Path(program).read_bytes()
-    if _needs_interpreter(content):
-        raise InfrastructureError(
-            "busybox is not static", where=program, mend="apt-get install busybox-static"
-        )
-    listed = subprocess.run([program, "--list"], capture_output=True, text=True, check=True, timeout=10)
-    tree: dict[str, Entry] = {f"bin/{applet}": Symlink("busybox") for applet in listed.stdout.split()}
-    tree["bin/busybox"] = File(content, 0o755)
-    for name, (major, minor) in _DEVICES.items():
-        tree[f"dev/{name}"] = CharacterDevice(major, minor)
-    for directory in ("proc", "sys", "run", "tmp", "root", "sbin"):
-        tree[directory] = Directory()
-    if init is not None:
-        tree["sbin/init"] = File(f"#!/bin/sh\n{init}\n".encode(), 0o755)
-    return tree
-
-
-def _needs_interpreter(elf: bytes) -> bool:
-    """Whether a 64-bit little-endian ELF program has a PT_INTERP header (elf(5))."""
-    table, size, count = (
-        struct.unpack_from(kind, elf, at)[0] for kind, at in (("<Q", 0x20), ("<H", 0x36), ("<H", 0x38))
-    )
-    return any(struct.unpack_from("<I", elf, table + size * number)[0] == 3 for number in range(count))
 
 
 def _record(number: int, name: str, entry: Entry) -> bytes:

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ccslab.labs.setup import DEBUG_MEMORY_MIB, DEBUG_PATIENCE
-from ccslab.rootfs.initramfs import Entry, File, busybox, pack
+from ccslab.rootfs.busybox import busybox
+from ccslab.rootfs.initramfs import Entry, File, pack
 from ccslab.vm.console import SHELL
 from ccslab.vm.machine import Machine
 from ccslab.vm.qemu import Hardware

@@ -18,7 +18,8 @@ from ccslab.labs import leaks
 from ccslab.labs.setup import DEBUG_MEMORY_MIB, DEBUG_PATIENCE
 from ccslab.labs.splats import is_debug
 from ccslab.labs.symbols import Symbols
-from ccslab.rootfs.initramfs import busybox, pack
+from ccslab.rootfs.busybox import busybox
+from ccslab.rootfs.initramfs import pack
 from ccslab.settings import Settings
 from ccslab.vm.console import SHELL
 from ccslab.vm.machine import Machine

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ccslab.rootfs.initramfs import Entry, File, Symlink, busybox, pack
+from ccslab.rootfs.busybox import busybox
+from ccslab.rootfs.initramfs import Entry, File, Symlink, pack
 from ccslab.vm.death import GuestDied
 from ccslab.vm.machine import Machine
 from ccslab.vm.qemu import Hardware

@@ -15,7 +15,8 @@ import pytest
 from series import BOOT_S, HERE, LOADER, SHELL_INIT, machine, program
 
 from ccslab.kernel import command
-from ccslab.rootfs.initramfs import Entry, File, busybox
+from ccslab.rootfs.busybox import busybox
+from ccslab.rootfs.initramfs import Entry, File
 from ccslab.settings import Settings
 from ccslab.vm.console import SHELL
 from ccslab.vm.machine import Machine

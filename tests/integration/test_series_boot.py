@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from series import BOOT_S, LOADER, machine, policy, program
 
-from ccslab.rootfs.initramfs import Entry, busybox
+from ccslab.rootfs.busybox import busybox
+from ccslab.rootfs.initramfs import Entry
 
 pytestmark = pytest.mark.guest
 

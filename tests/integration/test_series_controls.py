@@ -38,9 +38,10 @@ def wrong(found: dict[Attempt, Outcome]) -> dict[str, tuple[Outcome, Outcome]]:
     }
 
 
-def test_every_control_in_every_mode(tmp_path: Path) -> None:
-    attempts = list(trials.attempts(KNOWN, VERSION, controls.PROGRAMS))
-    found = tried(Settings(kernel=VERSION), attempts, tmp_path / "x86_64")
+@pytest.mark.parametrize("arch", controls.PROGRAMS)
+def test_every_control_in_every_mode(tmp_path: Path, arch: str) -> None:
+    attempts = list(trials.attempts(KNOWN, VERSION, controls.PROGRAMS[arch]))
+    found = tried(Settings(kernel=VERSION, arch=arch), attempts, tmp_path / arch)
     assert wrong(found) == {}
 
 

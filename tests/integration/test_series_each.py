@@ -14,7 +14,7 @@ from conftest import KERNEL
 from series import BOOT_S, LOADER, machine, policy, program
 
 from ccslab.kernel import catalog, command
-from ccslab.rootfs.initramfs import busybox
+from ccslab.rootfs.busybox import busybox
 from ccslab.settings import Settings
 
 pytestmark = [pytest.mark.guest, pytest.mark.nightly]

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from ccslab.errors import InfrastructureError, UserError
-from ccslab.evidence.controls import COLUMNS, Tried, control
+from ccslab.evidence.controls import COLUMNS, Tried
 from ccslab.labs import controls, trials
 from ccslab.labs.trials import Attempt, Outcome, Trial
 from ccslab.policy import language
-from ccslab.settings import Settings
 from tests.checkout import ROOT
 
 REBOOT = Trial("reboot", "capability::SYS_REBOOT", "capability SYS_REBOOT", refuses=("capability SYS_TIME",))
@@ -129,11 +128,6 @@ def test_a_record_of_somebody_else_is_no_outcome() -> None:
     text = said(0, "target", "learning", REBOOT.rule)
     with pytest.raises(InfrastructureError, match="is no audit record of <kernel> /bin/controlcalls"):
         dict(controls.parse(text, ATTEMPTS))
-
-
-def test_a_guest_of_another_architecture_is_refused_before_anything_is_built() -> None:
-    with pytest.raises(UserError, match="this lab's guest is x86_64"):
-        control(Settings(root=ROOT, arch="i386", cache="/nonexistent"))
 
 
 def test_the_table_shows_what_was_not_right() -> None:
