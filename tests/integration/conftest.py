@@ -36,16 +36,20 @@ while :; do setsid cttyhack sh; done
 """
 
 
+BESIDE = ("test_rootfs", "test_series_controls", "test_series_policy", "test_pathnames")
+"""What needs no quiet: it builds images, or counts nothing of what its guest of one CPU does."""
+
+
 class OneWithGuests(LoadScopeScheduling):
-    """One worker for the tests that share kernels and guests; the other for the rest.
+    """One worker for the tests that share kernels and guests, or drive a server; the other for the rest.
 
     Not ``--dist loadgroup``: xdist 3.8 does not group with pytest 9.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        alone = file.startswith("tests/integration/test_rootfs")  # builds images, boots nothing
-        return "guests" if file.startswith("tests/integration/") and not alone else file
+        folder, _, name = file.rpartition("/")
+        return "guests" if folder == "tests/integration" and not name.startswith(BESIDE) else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneWithGuests:
