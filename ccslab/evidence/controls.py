@@ -65,6 +65,21 @@ class Tried:
             found = ["/".join(cells.get(column, {"-": None})) for column in COLUMNS]
             yield [trial.call, trial.rule or "(never checked)", *found]
 
+    def did(self, control: str) -> str:
+        """Of a control how often it was right; of a kernel without it, what comes of enforcing it."""
+        pairs = [
+            (one, outcome)
+            for one, outcome in zip(self.attempts, self.outcomes, strict=True)
+            if one.trial.control == control
+        ]
+        if not pairs:
+            return "-"
+        if not self.judged:
+            told = (one.told(outcome) for one, outcome in pairs if one.mode == "enforcing" and not one.given)
+            return "/".join(dict.fromkeys(told))
+        wrong = sum(outcome != one.expected() for one, outcome in pairs)
+        return f"{wrong} of {len(pairs)} wrong" if wrong else f"{len(pairs)} right"
+
     def document(self) -> dict[str, Any]:
         """As it is kept."""
         return {
@@ -108,6 +123,8 @@ def control(settings: Settings) -> int:
         )
         path = write(living.folder / REPORT, _markdown(tried).encode())
         runs.link_latest(living.run)
+    if len(tried) > 1:
+        _show_across(tried)
     passed = all(kernel.passed for kernel in tried)
     word = "PASSED" if passed else "FAILED"
     progress.console.print(f"{word} in {duration(time.monotonic() - began)}: {shown_path(path)}")
@@ -124,6 +141,12 @@ def _try(settings: Settings, kernel: Path, known: Sequence[trials.Trial], folder
     return Tried(settings.kernel, settings.arch, release, attempts, outcomes)
 
 
+def across(tried: Sequence[Tried]) -> Iterator[list[str]]:
+    """Of each control its name, and what it did on each kernel."""
+    for control in dict.fromkeys(one.trial.control for kernel in tried for one in kernel.attempts):
+        yield [control, *(kernel.did(control) for kernel in tried)]
+
+
 def _title(kernel: Tried) -> str:
     wrong = counted(len(kernel.wrong()), "attempt")
     verdict = f"{wrong} went wrong" if kernel.judged else "without the series, for comparison"
@@ -133,8 +156,8 @@ def _title(kernel: Tried) -> str:
 def _show(kernel: Tried) -> None:
     console = progress.console
     table = plain_table(_title(kernel))
+    table.collapse_padding = True  # eighty columns have no more room
     table.add_column("rule and calls", overflow="fold")
-    # The modes in short: eighty columns have no more room.
     for word in ("off", "learn", "permit", "enforce", "granted", "refused"):
         table.add_column(word, no_wrap=True)
     before = ""
@@ -152,7 +175,21 @@ def _show(kernel: Tried) -> None:
             console.print(Text(f"  {word}: {one.says}; log: {records or 'nothing'}; rules: {rules}"))
 
 
+def _show_across(tried: Sequence[Tried]) -> None:
+    table = plain_table("Each control in every mode, with its rule and with others")
+    for word in _head(tried):
+        table.add_column(word)
+    for row in across(tried):
+        table.add_row(*map(Text, row))
+    show(table, progress.console)
+
+
+def _head(tried: Sequence[Tried]) -> list[str]:
+    return ["control", *(f"{one.kernel} ({one.arch})" for one in tried)]
+
+
 def _markdown(tried: Sequence[Tried]) -> str:
     head = ("call", "rule", *COLUMNS)
+    first = markdown.table(_head(tried), across(tried))
     parts = [f"## {_title(kernel)}\n\n{markdown.table(head, kernel.rows())}" for kernel in tried]
-    return "# What the controls do\n\n" + "\n".join(parts)
+    return f"# What the controls do\n\n{first}\n" + "\n".join(parts)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ccslab.errors import InfrastructureError, UserError
-from ccslab.evidence.controls import COLUMNS, Tried
+from ccslab.evidence.controls import COLUMNS, Tried, across
 from ccslab.labs import controls, trials
 from ccslab.labs.trials import Attempt, Outcome, Trial
 from ccslab.policy import language
@@ -152,3 +152,19 @@ def test_the_table_shows_what_was_not_right() -> None:
     assert kernel.document()["attempts"][at]["right"] is False
     stock = Tried("stock-6.12", "x86_64", "6.12.1", attempts, [passes] * len(attempts))
     assert stock.passed, "what lacks the controls is only shown"
+
+
+def test_kernels_are_set_side_by_side() -> None:
+    attempts = list(trials.attempts([REBOOT, FREE], "6.12", {"controlcalls": "x86_64"}))
+    right = [one.expected() for one in attempts]
+    passes = [Outcome("OK")] * len(attempts)
+    kernels = [
+        Tried("6.12", "x86_64", "6.12.1", attempts, right),
+        Tried("7.2", "x86_64", "7.2.1", attempts, passes),
+        Tried("stock-6.12", "x86_64", "6.12.1", attempts, passes),
+        Tried("5.10", "i386", "5.10.1", attempts[:6], right[:6]),
+    ]
+    assert list(across(kernels)) == [
+        ["capability::SYS_REBOOT", "6 right", "5 of 6 wrong", "passed", "6 right"],
+        ["capability", "4 right", "4 right", "passed", "-"],
+    ]
