@@ -177,15 +177,17 @@ def _show(kernel: Tried) -> None:
 
 def _show_across(tried: Sequence[Tried]) -> None:
     table = plain_table("Each control in every mode, with its rule and with others")
-    for word in _head(tried):
-        table.add_column(word)
+    table.collapse_padding = True
+    for number, word in enumerate(_head(tried)):
+        table.add_column(word, no_wrap=not number)
     for row in across(tried):
         table.add_row(*map(Text, row))
     show(table, progress.console)
 
 
 def _head(tried: Sequence[Tried]) -> list[str]:
-    return ["control", *(f"{one.kernel} ({one.arch})" for one in tried)]
+    several = len({one.arch for one in tried}) > 1
+    return ["control", *(f"{one.kernel} {one.arch}" if several else one.kernel for one in tried)]
 
 
 def _markdown(tried: Sequence[Tried]) -> str:
