@@ -78,7 +78,7 @@ class Tried:
             told = (one.told(outcome) for one, outcome in pairs if one.mode == "enforcing" and not one.given)
             return "/".join(dict.fromkeys(told))
         wrong = sum(outcome != one.expected() for one, outcome in pairs)
-        return f"{wrong} of {len(pairs)} wrong" if wrong else f"{len(pairs)} right"
+        return f"{wrong} of {len(pairs)} wrong" if wrong else f"{len(pairs)}"
 
     def document(self) -> dict[str, Any]:
         """As it is kept."""
@@ -176,7 +176,7 @@ def _show(kernel: Tried) -> None:
 
 
 def _show_across(tried: Sequence[Tried]) -> None:
-    table = plain_table("Each control in every mode, with its rule and with others")
+    table = plain_table("How often each control was tried and right; what comes of enforcing none")
     table.collapse_padding = True
     for number, word in enumerate(_head(tried)):
         table.add_column(word, no_wrap=not number)
