@@ -176,7 +176,7 @@ def _show(kernel: Tried) -> None:
 
 
 def _show_across(tried: Sequence[Tried]) -> None:
-    table = plain_table("How often each control was tried and right; what comes of enforcing none")
+    table = plain_table("Each control in all modes: how often right; of stock, what comes of enforcing")
     table.collapse_padding = True
     for number, word in enumerate(_head(tried)):
         table.add_column(word, no_wrap=not number)
