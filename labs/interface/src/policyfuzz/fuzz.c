@@ -221,11 +221,12 @@ static void ask(void)
 
 static void work(time_t until)
 {
-	static const char own[] = "select " OWN "\nuse_profile 0\n";
+	/* Free as a rule, now and then enforcing, or hardly anybody would ever be denied. */
+	const size_t size = sprintf(huge, "select " OWN "\nuse_profile %u\n", below(16) ? 0 : 3);
 	char path[64];
 
 	/* By a shared file, as it may be that this process may open none. */
-	if (write(shared[0], own, sizeof(own) - 1) < 0)
+	if (write(shared[0], huge, size) < 0)
 		count(&counts->refused, 1);
 	while (time(NULL) <= until) {
 		const unsigned int name = below(NAMES);
