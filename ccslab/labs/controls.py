@@ -33,6 +33,8 @@ POLICY = {
     "profile": "PROFILE_VERSION=20150505\n"
     + "".join(f"{number}-CONFIG={{ mode=disabled grant_log=no reject_log=no }}\n" for number in range(4)),
 }
+# A socket's number is another each time: it is told as policy would name them all.
+SOCKET, ANY_SOCKET = re.compile(r"socket:\[\d+\]"), r"socket:[\$]"
 # A record's three lines come in one, with tabs between.
 RECORD = re.compile(r"#.*? mode=(\w+) granted=(yes|no) .*\t(<kernel>[^\t]*)\t([^\t]*)")
 
@@ -81,7 +83,7 @@ def parse(text: str, attempts: Sequence[Attempt]) -> Iterator[tuple[int, Outcome
         said: dict[str, list[str]] = {"said": [], "record": [], "rule": []}
         for line in found[2].splitlines():
             kind, _, rest = line.partition("|")
-            said.get(kind, []).append(rest)
+            said.get(kind, []).append(SOCKET.sub(lambda _: ANY_SOCKET, rest))
         domain = f"<kernel> /bin/{attempts[number].program}"
         yield (
             number,

@@ -124,6 +124,15 @@ def test_a_guest_s_words_are_read() -> None:
     assert found == {number: one.expected() for number, one in enumerate(ATTEMPTS)}
 
 
+def test_sockets_are_told_by_a_pattern() -> None:
+    rule = r"file ioctl socket:[\$] 0x541B"
+    trial = Trial("ioctl", "file::ioctl", rule)
+    named = "file ioctl socket:[7619] 0x541B"
+    text = said(0, "controlcalls", "learning", named, rules=f"rule|{named}\r\n")
+    found = dict(controls.parse(text, [Attempt(trial, "controlcalls", "learning")]))
+    assert found[0] == Outcome("OK", (("learning", False, rule),), (rule,))
+
+
 def test_a_record_of_somebody_else_is_no_outcome() -> None:
     text = said(0, "target", "learning", REBOOT.rule)
     with pytest.raises(InfrastructureError, match="is no audit record of <kernel> /bin/controlcalls"):

@@ -22,6 +22,7 @@ extern const struct call system_calls[];
 extern const struct call signal_calls[];
 extern const struct call network_calls[];
 extern const struct call newer_calls[];
+extern const struct call ring_calls[];
 
 /* Lives until its starter closes the pipe. */
 int target(void);
@@ -32,9 +33,14 @@ void lied(const char *what) __attribute__((noreturn));
 /* What is said in place of "OK", if the call did its work for another than the first. */
 extern const char *said;
 
+/* Has one operation done by io_uring; what came of it, as a system call would say. */
+struct io_uring_sqe;
+int ring_submit(const struct io_uring_sqe *wanted);
+
 /* Do by io_uring what accept4(2), or recv(2) with a buffer, does; with flags as they take them. */
 int ring_accept(int fd, int flags);
 int ring_recv(int fd, void *buffer, unsigned int size, int flags);
+int ring_recvmsg(int fd, void *message);
 
 /* What the calls of their names do, by io_uring; async: by one of its workers. */
 int ring_open(const char *name, bool async);

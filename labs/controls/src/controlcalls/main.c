@@ -21,7 +21,7 @@
 
 const char *said = "OK";
 
-static const struct call *const all[] = { system_calls, signal_calls, network_calls, newer_calls };
+static const struct call *const all[] = { system_calls, signal_calls, network_calls, newer_calls, ring_calls };
 
 static const struct {
 	int number;

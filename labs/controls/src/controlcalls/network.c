@@ -8,6 +8,7 @@
 #include "controlcalls.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -24,7 +25,7 @@
 #define MANY 2
 
 enum kind { V4, V6, MAPPED, UNIX, NAMELESS };
-enum how { BLOCKING, NONBLOCKING, PEEKING, READING, MMSG, POLLED, RING };
+enum how { BLOCKING, NONBLOCKING, PEEKING, READING, MMSG, POLLED, SPLICED, RING, RING_MSG };
 
 /* Who is 0 for the server, then 1 and 2. */
 static socklen_t address(enum kind kind, int type, int who, struct sockaddr_storage *at)
@@ -145,7 +146,7 @@ static int accepted(enum kind kind, int type, enum how how)
 
 static int received(enum kind kind, int type, enum how how)
 {
-	int server = made(kind, type, 0), peers[MANY], size, next = 0;
+	int server = made(kind, type, 0), peers[MANY], ends[2], size, next = 0;
 	struct sockaddr_storage at;
 	socklen_t length = address(kind == MAPPED ? V4 : kind, type, 0, &at);
 	char buffer[64];
@@ -167,8 +168,14 @@ static int received(enum kind kind, int type, enum how how)
 	case MMSG:
 		size = recvmmsg(server, &message, 1, 0, NULL) == 1 ? (int)message.msg_len : -1;
 		break;
+	case SPLICED:
+		size = pipe(ends) ? -1 : splice(server, NULL, ends[1], NULL, sizeof(buffer), 0);
+		break;
 	case RING:
 		size = ring_recv(server, buffer, sizeof(buffer), 0);
+		break;
+	case RING_MSG:
+		size = ring_recvmsg(server, &message.msg_hdr);
 		break;
 	case POLLED:
 		if (!ready(server))
@@ -210,7 +217,9 @@ RECV(recv_peeking, V4, SOCK_DGRAM, PEEKING)
 RECV(recv_reading, V4, SOCK_DGRAM, READING)
 RECV(recv_mmsg, V4, SOCK_DGRAM, MMSG)
 RECV(recv_polled, V4, SOCK_DGRAM, POLLED)
+RECV(recv_spliced, V4, SOCK_DGRAM, SPLICED)
 RECV(recv_ring, V4, SOCK_DGRAM, RING)
+RECV(recv_ring_msg, V4, SOCK_DGRAM, RING_MSG)
 RECV(recv_v6, V6, SOCK_DGRAM, BLOCKING)
 RECV(recv_mapped, MAPPED, SOCK_DGRAM, BLOCKING)
 RECV(recv_raw, V4, SOCK_RAW, BLOCKING)
@@ -240,7 +249,9 @@ const struct call network_calls[] = {
 	{ "recv-by-read", recv_reading },
 	{ "recvmmsg", recv_mmsg },
 	{ "recv-polled", recv_polled },
+	{ "recv-by-splice", recv_spliced },
 	{ "recv-io_uring", recv_ring },
+	{ "recvmsg-io_uring", recv_ring_msg },
 	{ "recv-v6", recv_v6 },
 	{ "recv-mapped", recv_mapped },
 	{ "recv-raw", recv_raw },

@@ -19,7 +19,7 @@
 #define OP_BIND 56 /* IORING_OP_BIND, since 6.11 */
 #define WANTED 1 /* which of the two answers is that of the operation */
 
-static int submit(const struct io_uring_sqe *wanted)
+int ring_submit(const struct io_uring_sqe *wanted)
 {
 	struct io_uring_params params;
 	unsigned char *sq, *cq;
@@ -68,7 +68,7 @@ int ring_accept(int fd, int flags)
 {
 	struct io_uring_sqe entry = { .opcode = IORING_OP_ACCEPT, .fd = fd, .accept_flags = flags };
 
-	return submit(&entry);
+	return ring_submit(&entry);
 }
 
 int ring_recv(int fd, void *buffer, unsigned int size, int flags)
@@ -76,7 +76,14 @@ int ring_recv(int fd, void *buffer, unsigned int size, int flags)
 	struct io_uring_sqe entry = { .opcode = IORING_OP_RECV, .fd = fd, .addr = (unsigned long)buffer, .len = size,
 				      .msg_flags = flags };
 
-	return submit(&entry);
+	return ring_submit(&entry);
+}
+
+int ring_recvmsg(int fd, void *message)
+{
+	struct io_uring_sqe entry = { .opcode = IORING_OP_RECVMSG, .fd = fd, .addr = (unsigned long)message, .len = 1 };
+
+	return ring_submit(&entry);
 }
 
 static unsigned long at(const void *what) { return (unsigned long)what; }
@@ -86,7 +93,7 @@ int ring_open(const char *name, bool async)
 	struct io_uring_sqe entry = { .opcode = IORING_OP_OPENAT, .flags = async ? IOSQE_ASYNC : 0, .fd = AT_FDCWD,
 				      .addr = at(name), .open_flags = O_RDONLY };
 
-	return submit(&entry);
+	return ring_submit(&entry);
 }
 
 int ring_statx(const char *name)
@@ -95,7 +102,7 @@ int ring_statx(const char *name)
 	struct io_uring_sqe entry = { .opcode = IORING_OP_STATX, .fd = AT_FDCWD, .addr = at(name), .len = STATX_WANTED,
 				      .off = at(state) };
 
-	return submit(&entry);
+	return ring_submit(&entry);
 }
 
 /* Of two names the second one's folder is in len, the second in off. */
@@ -103,7 +110,7 @@ static int two(unsigned int opcode, const char *from, const char *to)
 {
 	struct io_uring_sqe entry = { .opcode = opcode, .fd = AT_FDCWD, .addr = at(from), .len = AT_FDCWD, .off = at(to) };
 
-	return submit(&entry);
+	return ring_submit(&entry);
 }
 
 int ring_rename(const char *from, const char *to) { return two(IORING_OP_RENAMEAT, from, to); }
@@ -113,26 +120,26 @@ int ring_unlink(const char *name)
 {
 	struct io_uring_sqe entry = { .opcode = IORING_OP_UNLINKAT, .fd = AT_FDCWD, .addr = at(name) };
 
-	return submit(&entry);
+	return ring_submit(&entry);
 }
 
 int ring_mkdir(const char *name, unsigned int mode)
 {
 	struct io_uring_sqe entry = { .opcode = IORING_OP_MKDIRAT, .fd = AT_FDCWD, .addr = at(name), .len = mode };
 
-	return submit(&entry);
+	return ring_submit(&entry);
 }
 
 int ring_bind(int fd, const void *address, unsigned int size)
 {
 	struct io_uring_sqe entry = { .opcode = OP_BIND, .fd = fd, .addr = at(address), .addr2 = size };
 
-	return submit(&entry);
+	return ring_submit(&entry);
 }
 
 int ring_connect(int fd, const void *address, unsigned int size)
 {
 	struct io_uring_sqe entry = { .opcode = IORING_OP_CONNECT, .fd = fd, .addr = at(address), .off = size };
 
-	return submit(&entry);
+	return ring_submit(&entry);
 }
