@@ -36,7 +36,13 @@ while :; do setsid cttyhack sh; done
 """
 
 
-BESIDE = ("test_rootfs", "test_series_controls", "test_series_policy", "test_pathnames")
+BESIDE = (
+    "test_rootfs",
+    "test_series_controls",
+    "test_series_policy",
+    "test_series_respects",
+    "test_pathnames",
+)
 """What needs no quiet: it builds images, or counts nothing of what its guest of one CPU does."""
 
 
