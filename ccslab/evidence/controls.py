@@ -45,10 +45,13 @@ class Tried:
         """A kernel without a patchset has none of these controls: it is shown what it lets pass."""
         return not self.kernel.startswith(catalog.STOCK)
 
+    def pairs(self) -> Iterator[tuple[Attempt, Outcome]]:
+        """What was tried, and what came of it."""
+        return zip(self.attempts, self.outcomes, strict=True)
+
     def wrong(self) -> list[tuple[Attempt, Outcome]]:
         """What the kernel did otherwise than one that has the control."""
-        pairs = zip(self.attempts, self.outcomes, strict=True)
-        return [(attempt, outcome) for attempt, outcome in pairs if outcome != attempt.expected()]
+        return [(attempt, outcome) for attempt, outcome in self.pairs() if outcome != attempt.expected()]
 
     @property
     def passed(self) -> bool:
@@ -59,7 +62,7 @@ class Tried:
         """Of each call its name, its rule, and what came of it in each column, whatever program made it."""
         for trial in dict.fromkeys(attempt.trial for attempt in self.attempts):
             cells: dict[str, dict[str, None]] = {}
-            for attempt, outcome in zip(self.attempts, self.outcomes, strict=True):
+            for attempt, outcome in self.pairs():
                 if attempt.trial == trial:
                     cells.setdefault(attempt.column, {})[attempt.told(outcome)] = None
             found = ["/".join(cells.get(column, {"-": None})) for column in COLUMNS]
@@ -67,18 +70,14 @@ class Tried:
 
     def did(self, control: str) -> str:
         """Of a control how often it was right; of a kernel without it, what comes of enforcing it."""
-        pairs = [
-            (one, outcome)
-            for one, outcome in zip(self.attempts, self.outcomes, strict=True)
-            if one.trial.control == control
-        ]
+        pairs = [(one, outcome) for one, outcome in self.pairs() if one.trial.control == control]
         if not pairs:
             return "-"
         if not self.judged:
             told = (one.told(outcome) for one, outcome in pairs if one.mode == "enforcing" and not one.given)
             return "/".join(dict.fromkeys(told))
         wrong = sum(outcome != one.expected() for one, outcome in pairs)
-        return f"{wrong} of {len(pairs)} wrong" if wrong else f"{len(pairs)}"
+        return f"{wrong} of {len(pairs)} wrong" if wrong else str(len(pairs))
 
     def document(self) -> dict[str, Any]:
         """As it is kept."""
@@ -98,7 +97,7 @@ class Tried:
                     "rules": list(outcome.rules),
                     "right": outcome == one.expected(),
                 }
-                for one, outcome in zip(self.attempts, self.outcomes, strict=True)
+                for one, outcome in self.pairs()
             ],
         }
 

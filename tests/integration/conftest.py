@@ -82,6 +82,12 @@ def kernels_built(kernel: Path, stock_kernel: Path) -> None:
 
 
 @pytest.fixture(scope="module")
+def extra() -> dict[str, Entry]:
+    """What a test's module lays into its guest; nothing, if it says nothing."""
+    return {}
+
+
+@pytest.fixture(scope="module")
 def patched_guest(
     kernel: Path, extra: dict[str, Entry], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Machine]:

@@ -24,6 +24,9 @@ BOOT_S = 60.0
 PROC = "/proc/ccs"
 SECURITYFS = "/sys/kernel/security/tomoyo"
 MANAGER = "/bin/busybox"
+STRANGER = "/bin/busybox.stranger"
+"""A program that policy can be for: busybox by another name."""
+DENIED = "Operation not permitted"
 
 PROFILES = "\n".join(
     [
@@ -102,7 +105,7 @@ def machine(
 def typed_into(kernel: Path, folder: Path, extra: Mapping[str, Entry], loader: str) -> Iterator[Machine]:
     """A guest at a shell's prompt, policy loaded by ``loader``; the shell is in ``<kernel> /sbin/init``."""
     tree = {**busybox(init=SHELL_INIT), **policy(), **extra, loader: program(LOADER)}
-    tree["bin/busybox.stranger"] = tree["bin/busybox"]
+    tree[STRANGER[1:]] = tree["bin/busybox"]
     with machine(kernel, folder, tree) as guest:
         guest.boot(BOOT_S, until=SHELL)
         guest.console.prepare()
@@ -112,3 +115,9 @@ def typed_into(kernel: Path, folder: Path, extra: Mapping[str, Entry], loader: s
 def say(guest: Machine, command: str) -> str:
     """What a command typed on the console prints; it must end with status 0."""
     return guest.console.run(command, check=True).output.rstrip("\n")
+
+
+def write(guest: Machine, file: str, *lines: str) -> None:
+    """Write lines of policy to a file of the interface, at once."""
+    text = "\\n".join(lines)
+    say(guest, f"printf '{text}\\n' >{SECURITYFS}/{file}")

@@ -4,43 +4,35 @@
 from __future__ import annotations
 
 import pytest
-from series import SECURITYFS, say
+from series import DENIED, STRANGER, write
 
-from ccslab.rootfs.initramfs import Entry
 from ccslab.vm.machine import Machine
 
 pytestmark = pytest.mark.guest
 
-PROGRAM = "/bin/busybox.stranger"
-DOMAIN = f"<kernel> {PROGRAM}"
+DOMAIN = f"<kernel> {STRANGER}"
 PROFILE = 7
 CALLS = {
-    "capability::SYS_NICE": f"{PROGRAM} renice 0 1",
-    "ipc::signal": f"{PROGRAM} kill -WINCH 1",
-    "network::inet_stream_bind": f"timeout 1 {PROGRAM} nc -l -p 4000 </dev/null",
+    "capability::SYS_NICE": f"{STRANGER} renice 0 1",
+    "ipc::signal": f"{STRANGER} kill -WINCH 1",
+    "network::inet_stream_bind": f"timeout 1 {STRANGER} nc -l -p 4000 </dev/null",
 }
-DENIED = "Operation not permitted"
-
-
-@pytest.fixture(scope="module")
-def extra() -> dict[str, Entry]:
-    return {}
 
 
 @pytest.fixture(scope="module")
 def guest(patched_guest: Machine) -> Machine:
     # What starts the program is no part of this, nor what it does behind its bind().
     for line in ("CONFIG", "CONFIG::file", "CONFIG::misc", "CONFIG::network::inet_stream_listen"):
-        say(patched_guest, f"echo '{PROFILE}-{line}={{ mode=disabled }}' >{SECURITYFS}/profile")
-    say(patched_guest, f"echo 'initialize_domain {PROGRAM} from any' >{SECURITYFS}/exception_policy")
-    say(patched_guest, f"printf '{DOMAIN}\\nuse_profile {PROFILE}\\n' >{SECURITYFS}/domain_policy")
+        write(patched_guest, "profile", f"{PROFILE}-{line}={{ mode=disabled }}")
+    write(patched_guest, "exception_policy", f"initialize_domain {STRANGER} from any")
+    write(patched_guest, "domain_policy", DOMAIN, f"use_profile {PROFILE}")
     return patched_guest
 
 
 def denied(guest: Machine, call: str, *modes: tuple[str, str]) -> bool:
     """Whether a call is denied, when lines of the profile have these modes."""
     for line, mode in modes:
-        say(guest, f"echo '{PROFILE}-{line}={{ mode={mode} }}' >{SECURITYFS}/profile")
+        write(guest, "profile", f"{PROFILE}-{line}={{ mode={mode} }}")
     return DENIED in guest.console.run(CALLS[call]).output
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from series import SECURITYFS, say
+from series import SECURITYFS, say, write
 
 from ccslab.labs import controls
 from ccslab.rootfs import programs
@@ -57,11 +57,6 @@ def guest(booted: Machine, call: str) -> Iterator[Machine]:
     yield booted
     write(booted, "domain_policy", f"delete {DOMAIN}")
     write(booted, "profile", f"{PROFILE}-CONFIG::{CALLS[call][0]}=use_default")
-
-
-def write(guest: Machine, file: str, *lines: str) -> None:
-    text = "\\n".join(lines)
-    say(guest, f"printf '{text}\\n' >{SECURITYFS}/{file}")
 
 
 def mode(

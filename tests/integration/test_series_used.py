@@ -7,37 +7,29 @@ Until then the kernel does not even look; each test has a functionality of its o
 from __future__ import annotations
 
 import pytest
-from series import SECURITYFS, say
+from series import DENIED, STRANGER, say, write
 
-from ccslab.rootfs.initramfs import Entry
 from ccslab.vm.machine import Machine
 
 pytestmark = pytest.mark.guest
 
-PROGRAM = "/bin/busybox.stranger"
-DOMAIN = f"<kernel> {PROGRAM}"
+DOMAIN = f"<kernel> {STRANGER}"
 PROFILE = 7
 CLOCK = "date -s @1800000000"
-DENIED = "Operation not permitted"
-
-
-@pytest.fixture(scope="module")
-def extra() -> dict[str, Entry]:
-    return {}
 
 
 @pytest.fixture(scope="module")
 def guest(patched_guest: Machine) -> Machine:
-    say(patched_guest, f"echo 'initialize_domain {PROGRAM} from any' >{SECURITYFS}/exception_policy")
+    write(patched_guest, "exception_policy", f"initialize_domain {STRANGER} from any")
     return patched_guest
 
 
 def profile(guest: Machine, word: str, namespace: str = "", number: int = PROFILE) -> None:
     for line, mode in (("CONFIG", "disabled"), (f"CONFIG::{word}", "enforcing")):
-        say(guest, f"echo '{namespace}{number}-{line}={{ mode={mode} }}' >{SECURITYFS}/profile")
+        write(guest, "profile", f"{namespace}{number}-{line}={{ mode={mode} }}")
 
 
-def denied(guest: Machine, call: str, program: str = PROGRAM) -> bool:
+def denied(guest: Machine, call: str, program: str = STRANGER) -> bool:
     return DENIED in guest.console.run(f"{program} {call}").output
 
 
@@ -53,8 +45,8 @@ def test_a_domain_that_is_given_it_while_a_process_is_in_it(guest: Machine) -> N
     assert not denied(guest, "sh -c 'kill -WINCH 2'")
     say(guest, "mkfifo /go /done")
     waits = "echo >/done; read line </go; kill -WINCH 2 2>/said; echo >/done"
-    say(guest, f"({PROGRAM} sh -c '{waits}' &) && cat /done")
-    say(guest, f"printf '{DOMAIN}\\nuse_profile {PROFILE}\\n' >{SECURITYFS}/domain_policy")
+    say(guest, f"({STRANGER} sh -c '{waits}' &) && cat /done")
+    write(guest, "domain_policy", DOMAIN, f"use_profile {PROFILE}")
     say(guest, "echo >/go && cat /done")
     assert DENIED in say(guest, "cat /said")
 
@@ -67,12 +59,12 @@ def test_a_profile_in_use_that_changes(guest: Machine) -> None:
 
 def test_a_domain_of_another_namespace_that_nobody_was_in(guest: Machine) -> None:
     """Nobody gives it a profile: the number 0 is that of every new domain."""
-    namespace = f"<{PROGRAM}>"
+    namespace = f"<{STRANGER}>"
     hostname = "hostname other"
-    say(guest, f"echo '{namespace} PROFILE_VERSION=20150505' >{SECURITYFS}/profile")
+    write(guest, "profile", f"{namespace} PROFILE_VERSION=20150505")
     profile(guest, "capability::SYS_SETHOSTNAME", f"{namespace} ", number=0)
-    say(guest, f"echo '{namespace}' >{SECURITYFS}/domain_policy")
+    write(guest, "domain_policy", namespace)
     assert not denied(guest, hostname)
-    say(guest, f"echo 'delete initialize_domain {PROGRAM} from any' >{SECURITYFS}/exception_policy")
-    say(guest, f"echo 'reset_domain {PROGRAM} from any' >{SECURITYFS}/exception_policy")
+    write(guest, "exception_policy", f"delete initialize_domain {STRANGER} from any")
+    write(guest, "exception_policy", f"reset_domain {STRANGER} from any")
     assert denied(guest, hostname)

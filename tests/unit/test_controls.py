@@ -23,7 +23,7 @@ RECV = Trial(
     denied="ERRNO EAGAIN",
 )
 FREE = Trial("getpriority", "capability")
-PROGRAMS = {"controlcalls": "x86_64", "controlcalls32": "i386"}
+PROGRAMS = controls.PROGRAMS["x86_64"]
 
 
 def expected(trial: Trial, mode: str, given: str = "") -> Outcome:

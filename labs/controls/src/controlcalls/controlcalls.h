@@ -42,14 +42,4 @@ int ring_accept(int fd, int flags);
 int ring_recv(int fd, void *buffer, unsigned int size, int flags);
 int ring_recvmsg(int fd, void *message);
 
-/* What the calls of their names do, by io_uring; async: by one of its workers. */
-int ring_open(const char *name, bool async);
-int ring_statx(const char *name);
-int ring_rename(const char *from, const char *to);
-int ring_link(const char *from, const char *to);
-int ring_unlink(const char *name);
-int ring_mkdir(const char *name, unsigned int mode);
-int ring_bind(int fd, const void *address, unsigned int size);
-int ring_connect(int fd, const void *address, unsigned int size);
-
 #endif

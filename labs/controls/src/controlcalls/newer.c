@@ -10,12 +10,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -29,7 +27,6 @@
 #define NR_PROCESS_MADVISE 440
 #define NR_FCHMODAT2 452
 #define HANDLE_SIZE 128
-#define PORT 4000
 
 static int do_openat2(void)
 {
@@ -83,27 +80,6 @@ static int do_memfd_exec(void)
 	return executed(to);
 }
 
-static struct sockaddr_in local(void)
-{
-	return (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(PORT),
-				     .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-}
-
-static int do_ring_bind(void)
-{
-	const struct sockaddr_in at = local();
-
-	return ring_bind(socket(AF_INET, SOCK_STREAM, 0), &at, sizeof(at));
-}
-
-static int do_ring_connect(void)
-{
-	const struct sockaddr_in at = local();
-
-	/* A stream's would be checked twice: io_uring tries again when it is connected. */
-	return ring_connect(socket(AF_INET, SOCK_DGRAM, 0), &at, sizeof(at));
-}
-
 /* To oneself all of that is permitted but by TOMOYO, which is not told whom it is done to. */
 static int do_vm(int number)
 {
@@ -144,14 +120,6 @@ static int do_sched_setattr(void)
 	return syscall(SYS_sched_setattr, 0, &attributes, 0);
 }
 
-static int do_ring_open(void) { return ring_open(FILE_NAME, false); }
-static int do_ring_open_async(void) { return ring_open(FILE_NAME, true); }
-static int do_ring_statx(void) { return ring_statx(FILE_NAME); }
-static int do_ring_rename(void) { return ring_rename(FILE_NAME, MADE); }
-static int do_ring_link(void) { return ring_link(FILE_NAME, MADE); }
-static int do_ring_unlink(void) { return ring_unlink(FILE_NAME); }
-static int do_ring_mkdir(void) { return ring_mkdir(MADE, 0700); }
-
 const struct call newer_calls[] = {
 	{ "openat2", do_openat2 },
 	{ "open_by_handle_at", do_open_by_handle },
@@ -165,14 +133,5 @@ const struct call newer_calls[] = {
 	{ "process_madvise", do_madvise },
 	{ "pidfd_getfd", do_getfd },
 	{ "sched_setattr", do_sched_setattr },
-	{ "openat-io_uring", do_ring_open },
-	{ "openat-io_uring-async", do_ring_open_async },
-	{ "statx-io_uring", do_ring_statx },
-	{ "renameat-io_uring", do_ring_rename },
-	{ "linkat-io_uring", do_ring_link },
-	{ "unlinkat-io_uring", do_ring_unlink },
-	{ "mkdirat-io_uring", do_ring_mkdir },
-	{ "bind-io_uring", do_ring_bind },
-	{ "connect-io_uring", do_ring_connect },
 	{ 0 },
 };

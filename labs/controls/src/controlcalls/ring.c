@@ -7,7 +7,6 @@
 #include "controlcalls.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/io_uring.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,7 +15,6 @@
 
 #define NR_SETUP 425
 #define NR_ENTER 426
-#define OP_BIND 56 /* IORING_OP_BIND, since 6.11 */
 #define WANTED 1 /* which of the two answers is that of the operation */
 
 int ring_submit(const struct io_uring_sqe *wanted)
@@ -82,64 +80,6 @@ int ring_recv(int fd, void *buffer, unsigned int size, int flags)
 int ring_recvmsg(int fd, void *message)
 {
 	struct io_uring_sqe entry = { .opcode = IORING_OP_RECVMSG, .fd = fd, .addr = (unsigned long)message, .len = 1 };
-
-	return ring_submit(&entry);
-}
-
-static unsigned long at(const void *what) { return (unsigned long)what; }
-
-int ring_open(const char *name, bool async)
-{
-	struct io_uring_sqe entry = { .opcode = IORING_OP_OPENAT, .flags = async ? IOSQE_ASYNC : 0, .fd = AT_FDCWD,
-				      .addr = at(name), .open_flags = O_RDONLY };
-
-	return ring_submit(&entry);
-}
-
-int ring_statx(const char *name)
-{
-	char state[STATX_ROOM];
-	struct io_uring_sqe entry = { .opcode = IORING_OP_STATX, .fd = AT_FDCWD, .addr = at(name), .len = STATX_WANTED,
-				      .off = at(state) };
-
-	return ring_submit(&entry);
-}
-
-/* Of two names the second one's folder is in len, the second in off. */
-static int two(unsigned int opcode, const char *from, const char *to)
-{
-	struct io_uring_sqe entry = { .opcode = opcode, .fd = AT_FDCWD, .addr = at(from), .len = AT_FDCWD, .off = at(to) };
-
-	return ring_submit(&entry);
-}
-
-int ring_rename(const char *from, const char *to) { return two(IORING_OP_RENAMEAT, from, to); }
-int ring_link(const char *from, const char *to) { return two(IORING_OP_LINKAT, from, to); }
-
-int ring_unlink(const char *name)
-{
-	struct io_uring_sqe entry = { .opcode = IORING_OP_UNLINKAT, .fd = AT_FDCWD, .addr = at(name) };
-
-	return ring_submit(&entry);
-}
-
-int ring_mkdir(const char *name, unsigned int mode)
-{
-	struct io_uring_sqe entry = { .opcode = IORING_OP_MKDIRAT, .fd = AT_FDCWD, .addr = at(name), .len = mode };
-
-	return ring_submit(&entry);
-}
-
-int ring_bind(int fd, const void *address, unsigned int size)
-{
-	struct io_uring_sqe entry = { .opcode = OP_BIND, .fd = fd, .addr = at(address), .addr2 = size };
-
-	return ring_submit(&entry);
-}
-
-int ring_connect(int fd, const void *address, unsigned int size)
-{
-	struct io_uring_sqe entry = { .opcode = IORING_OP_CONNECT, .fd = fd, .addr = at(address), .off = size };
 
 	return ring_submit(&entry);
 }
