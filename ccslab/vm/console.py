@@ -8,7 +8,7 @@ import re
 import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pexpect
 
@@ -16,13 +16,12 @@ from ccslab.errors import InfrastructureError, UserError
 from ccslab.vm.cast import Cast
 from ccslab.vm.death import Watch
 from ccslab.vm.feed import Feed, plain
-from ccslab.vm.splat import STAMP
+from ccslab.vm.kernelline import splice
 
 COLUMNS, ROWS = 132, 36
 LONGEST_COMMAND = 3000  # a serial line has no flow control and the tty's buffer holds 4,096 bytes
 LOGIN = r"(?m)^[\w.-]+ login: "
 SHELL = r"[#$] (?:\x1b\[[0-?]*[ -/]*[@-~])*$"
-KERNEL_LINE = re.compile(STAMP + r"[^\n]*(?:\n|$)")
 
 # The prompt carries marks a terminal does not show (OSC 133, which terminals use for "a command ended" too):
 # D with the last exit status, B where a person types, C where output begins.  The nonce keeps them apart
@@ -52,15 +51,13 @@ def said(raw: str, begin: str, *, echoed: bool, keep_kernel: bool) -> str:
     :param begin: pattern of the mark where output begins, which only bash gives.
     :param echoed: the command's own echo comes first.
     """
-    parts = re.split(begin, raw)
-    text = plain(parts[-1])
-    if not keep_kernel:
-        text = KERNEL_LINE.sub("", text)
-    if echoed and len(parts) == 1:
-        # ash says where its prompt is, not where output begins: that is behind the echo, which kernel
-        # messages may have cut in two and which is whole again without them.
-        text = text.partition("\n")[2]
-    return text
+    whole = splice(raw)
+    marks = list(re.finditer(begin, whole.text))
+    at = marks[-1].end() if marks else 0
+    if echoed and not marks:
+        # ash says where its prompt is, not where output begins: that is behind the echo.
+        at = whole.text.find("\n") + 1 or len(whole.text)
+    return plain(raw[whole.span(at - 1, at)[1] :] if keep_kernel else whole.text[at:])
 
 
 class Console:
@@ -95,11 +92,11 @@ class Console:
         :raises GuestDied: the guest died in the middle of the wait, or was silent.
         :raises InfrastructureError: none of the patterns came in time.
         """
-        wanted: list[Any] = [patterns] if isinstance(patterns, str) else list(patterns)
+        wanted = [patterns] if isinstance(patterns, str) else list(patterns)
         timeout_s *= self.watch.patience
         self.feed.begin_wait(silence_s and silence_s * self.watch.patience)
         try:
-            index = self.feed.expect(wanted, timeout=timeout_s)
+            index = self.feed.await_first(wanted, timeout_s)
         except pexpect.TIMEOUT:
             raise InfrastructureError(
                 f"{' or '.join(map(repr, wanted))} did not come within {timeout_s:.0f} s",
@@ -231,6 +228,6 @@ class Console:
         while True:  # if it had just ended by itself there is a second prompt
             self.feed.begin_wait(None)
             try:
-                self.feed.expect(rf"\x1b\]133;B;aid={self.nonce}\x07", timeout=self.watch.patience)
+                self.feed.await_first([rf"\x1b\]133;B;aid={self.nonce}\x07"], self.watch.patience)
             except pexpect.TIMEOUT:
                 return

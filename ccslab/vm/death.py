@@ -12,7 +12,8 @@ from functools import cache
 from pathlib import Path
 
 from ccslab.errors import InfrastructureError
-from ccslab.vm.splat import STAMP, Splats
+from ccslab.vm.kernelline import STAMP
+from ccslab.vm.splat import Splats
 
 DEATHS = Path(__file__).with_name("deaths.txt")
 LAST_LINES = 60

@@ -10,16 +10,18 @@ import re
 import select
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pexpect
+from pexpect.expect import searcher_re
 from pexpect.spawnbase import SpawnBase
 
 from ccslab.errors import InfrastructureError
 from ccslab.vm.cast import Cast
 from ccslab.vm.death import Watch
+from ccslab.vm.kernelline import BEGIN, splice
 
 SEND_TIMEOUT_S = 20.0
 EXIT_NOTICE_S = 3.0  # from the end of the serial line to the news of QEMU's exit
@@ -32,15 +34,37 @@ CONTROL = re.compile(
 )
 
 
-if TYPE_CHECKING:  # generic in its type stubs only
+if TYPE_CHECKING:  # generic in their type stubs only
     _Spawn = SpawnBase[str]
+    _Searched = searcher_re[str]
 else:
     _Spawn = SpawnBase
+    _Searched = searcher_re
 
 
 def plain(text: str) -> str:
     """Console output without control sequences, its lines ended by a newline alone."""
     return re.sub(r"\r+\n", "\n", CONTROL.sub("", text))
+
+
+class _Searcher(_Searched):
+    """pexpect's, that finds a text too which kernel messages cut in pieces."""
+
+    def search(self, buffer: str, freshlen: int, searchwindowsize: int | None = None) -> int:
+        """The index of the pattern that matches first, -1 if none does; as of pexpect."""
+        found = super().search(buffer, freshlen, searchwindowsize)
+        if not BEGIN.search(buffer):
+            return int(found)
+        seen = (self.start, self.end, self.match) if found >= 0 else None
+        spliced = splice(buffer)
+        among = super().search(spliced.text, freshlen, searchwindowsize)
+        if among >= 0:
+            self.start, self.end = spliced.span(self.start, self.end)
+            if seen is None or self.start < seen[0]:
+                return int(among)
+        if seen:
+            self.start, self.end, self.match = seen
+        return int(found)
 
 
 class Feed(_Spawn):
@@ -117,6 +141,10 @@ class Feed(_Spawn):
             self._raise_end(None)
         return self._characters.decode(chunk)
 
+    def await_first(self, patterns: Sequence[str], timeout_s: float) -> int:
+        """As pexpect's ``expect``; a kernel message in the middle of what is waited for does not matter."""
+        return int(self.expect_loop(_Searcher(self.compile_pattern_list(list(patterns))), timeout_s))
+
     def begin_wait(self, silence_s: float | None) -> None:
         """A wait begins: from now on silence counts."""
         self.silence_s = silence_s
@@ -186,9 +214,16 @@ class Feed(_Spawn):
 
     def _lines(self, data: bytes) -> None:
         *whole, self._line = (self._line + data.decode("utf-8", "replace")).split("\n")
+        cut = ""
         for line in whole:
-            self._watch.line(plain(line).strip("\r"))
-        self._line = self._line[-4096:]
+            # Before control sequences go: a message may come in the middle of one, and would go with it.
+            if message := BEGIN.search(line):
+                cut += line[: message.start()]
+                self._watch.line(plain(line[message.start() :]).strip("\r"))
+            else:
+                self._watch.line(plain(cut + line).strip("\r"))
+                cut = ""
+        self._line = (cut + self._line)[-4096:]
 
     def _raise_end(self, error: OSError | None) -> None:
         """The line is closed: QEMU's exit says why, when it is noticed a moment later."""

@@ -28,7 +28,15 @@ EMULATED_CPUS = {"x86_64": "max", "i386": "max,family=15,model=107,stepping=1"}
 # cpu-timers.c): for the guest time leaps by all that passed since the checkpoint, and RCU calls that a stall.
 # On a busy host QEMU's timer ticks too rarely for Linux's test of it, and a kernel that finds no timer that
 # works panics: "IO-APIC + timer doesn't work!" ended boots of 6.1 under a load of 13.
-APPEND = ("console=ttyS0", "panic=-1", "tsc=reliable", "no_timer_check", "rcupdate.rcu_cpu_stall_suppress=1")
+# By its time a message of the kernel is told from what programs print on the same line (kernelline.py).
+APPEND = (
+    "console=ttyS0",
+    "printk.time=1",
+    "panic=-1",
+    "tsc=reliable",
+    "no_timer_check",
+    "rcupdate.rcu_cpu_stall_suppress=1",
+)
 # A program that is executed somewhere else QEMU 7.2 translates anew, by what `info jit` counts: requests to
 # CGIs took 3.5 times as long (docs/vm.md).
 EMULATED_APPEND = ("norandmaps",)

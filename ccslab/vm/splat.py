@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from ccslab.vm.kernelline import STAMP
+
 KINDS = Path(__file__).with_name("splats.toml")
-STAMP = r"\[ *\d+\.\d{6}\](?:\[ *[TC]\d+\])? "  # printk's time, and the caller with CONFIG_PRINTK_CALLER
 KERNEL_LINE = re.compile(STAMP + "(.*)")
 GAP_S = 2.0  # of the guest's time between two lines of a splat, and of ours until one counts as ended
 LONGEST = 500  # lines; a lockdep report has some 150

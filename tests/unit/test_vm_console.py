@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from ccslab.errors import InfrastructureError, UserError
-from ccslab.vm.console import LONGEST_COMMAND, Console, said
+from ccslab.vm.console import LOGIN, LONGEST_COMMAND, Console, said
 from ccslab.vm.death import GuestDied, Watch, death_pattern
 from ccslab.vm.feed import plain
 
@@ -130,6 +130,42 @@ def test_kernel_lines_are_taken_out_unless_wanted(console: Console) -> None:
     command = "echo begin; printf '%s   12.345678] tomoyo: something\\n' '['; echo end"
     assert console.run(command).output == "begin\nend\n"
     assert "tomoyo: something" in console.run(command, keep_kernel=True).output
+
+
+MESSAGE = b"[  314.580123] systemd[1]: ssh.service: Deactivated successfully.\r\n"
+
+
+@pytest.mark.parametrize("message", [MESSAGE, MESSAGE * 2, MESSAGE.replace(b"] ", b"][  T123] ", 1)])
+def test_kernel_messages_at_every_byte(
+    open_console: Callable[[int], Console], message: bytes, tmp_path: Path
+) -> None:
+    said = (
+        b"\x1b]133;C;aid=MARK\x07one\r\n\x1b[1mtwo\x1b[0m\r\n\x1b]133;D;12;aid=MARK\x07root@server:~# "
+        b"\x1b]133;B;aid=MARK\x07"
+    )
+    ours, theirs = socket.socketpair()
+    console = open_console(ours.detach())
+    said = said.replace(b"MARK", console.nonce.encode())
+    for at in range(len(said) + 1):
+        theirs.sendall(said[:at] + message + said[at:])
+        assert console.finish(10) == (12, "one\ntwo\n"), f"cut at byte {at}: {said[:at][-20:]!r}"
+    login = b"\r\nserver login: "
+    for at in range(1, len(login)):
+        theirs.sendall(login[:at] + message + login[at:])
+        console.expect(LOGIN, 10)
+    theirs.close()
+    lines = [line for line in console.watch.last if "systemd[1]" in line]
+    assert lines
+    assert all(line == plain(message.decode()).splitlines()[0] for line in lines), "each is seen whole"
+
+
+def test_a_death_in_the_middle_of_a_control_sequence_is_seen(open_console: Callable[[int], Console]) -> None:
+    ours, theirs = socket.socketpair()
+    console = open_console(ours.detach())
+    theirs.sendall(b"ro\x1b[   12.345678] Kernel panic - not syncing: test\r\n[1mot")
+    with pytest.raises(GuestDied, match="Kernel panic - not syncing: test"):
+        console.expect("never", 10)
+    theirs.close()
 
 
 def test_an_echo_that_kernel_messages_cut_in_two_is_no_output() -> None:

@@ -59,7 +59,7 @@ def test_the_guest_starts_stopped_and_never_loops() -> None:
 def test_the_command_line_of_the_kernel() -> None:
     (append,) = after(command_line(), "-append")
     assert append == (
-        "console=ttyS0 panic=-1 tsc=reliable no_timer_check rcupdate.rcu_cpu_stall_suppress=1"
+        "console=ttyS0 printk.time=1 panic=-1 tsc=reliable no_timer_check rcupdate.rcu_cpu_stall_suppress=1"
         " root=/dev/vda rw quiet CCS=disabled norandmaps"
     )
     (append,) = after(command_line(boot=Boot(Path("k"), root=False)), "-append")
