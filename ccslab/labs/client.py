@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import socket
 import urllib.parse
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ccslab.errors import InfrastructureError
@@ -32,13 +34,22 @@ class Exchange:
 
 
 class Client:
-    """An HTTP client to one forwarded port of the guest.
+    """An HTTP client to one port of the guest.
 
+    :param dial: gives a connection to it whose operations may take so many seconds; OSError if there is none.
+    :param blame: called when no answer came; raises if the guest, or its QEMU, is lost.
     :param patience: how many times longer than usual an answer may take.
     """
 
-    def __init__(self, port: int, *, patience: float = 1.0) -> None:
-        self.port = port
+    def __init__(
+        self,
+        dial: Callable[[float], socket.socket],
+        *,
+        blame: Callable[[], None] = lambda: None,
+        patience: float = 1.0,
+    ) -> None:
+        self.dial = dial
+        self.blame = blame
         self.timeout_s = HTTP_TIMEOUT_S * patience
 
     def send(self, step: HttpStep) -> Exchange:
@@ -47,12 +58,14 @@ class Client:
         :raises InfrastructureError: no answer at all (a refusal by policy is an answer).
         """
         body, headers = _encode(step)
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout_s)
+        connection = http.client.HTTPConnection("server")
         try:
+            connection.sock = self.dial(self.timeout_s)
             connection.request(step.method, step.path, body=body, headers={"Host": "server", **headers})
             response = connection.getresponse()
             content = response.read()
         except (OSError, http.client.HTTPException) as error:
+            self.blame()
             raise InfrastructureError(
                 f"the server did not answer: {error or type(error).__name__}",
                 where=f"{step.method} {step.path} ({step.name})",

@@ -51,7 +51,11 @@ class Guest:
         self.folder = interface
         self.patience = machine.patience
         """How many times longer than usual what happens inside the guest may take."""
-        self.client = Client(machine.port("http"), patience=machine.patience)
+        self.client = Client(
+            lambda timeout_s: machine.connect("http", timeout_s),
+            blame=machine.watch.blame,
+            patience=machine.patience,
+        )
         self.stopwatch = Stopwatch()
         self._marks = 0
         self._by_console = False

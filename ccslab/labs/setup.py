@@ -24,6 +24,7 @@ from ccslab.store import Store, hash_file
 from ccslab.vm import accel, checkpoint
 from ccslab.vm.disks import sweep
 from ccslab.vm.machine import Machine
+from ccslab.vm.network import Network
 from ccslab.vm.qemu import Disk, Hardware
 
 # What the images have; a kernel that calls another loader by itself is told of it.
@@ -142,10 +143,12 @@ def machine(
     *,
     booted: Path | None = None,
     icount: bool = False,
+    network: Network | None = None,
 ) -> Machine:
     """The lab's machine, not yet started.
 
     :param booted: start from this checkpoint instead of booting.
+    :param network: where its forwards listen; None is where no other user reaches them.
     :param icount: one CPU whose time is its instructions, emulated whatever the host could do.
     """
     return Machine(
@@ -166,6 +169,7 @@ def machine(
         patience=DEBUG_PATIENCE if parts.debug else 1.0,
         disks=_disks(lab, settings.store),
         checkpoint=booted,
+        network=network,
     )
 
 

@@ -12,6 +12,7 @@ from ccslab.progress import console
 from ccslab.settings import Settings
 from ccslab.store import remove
 from ccslab.vm import checkpoint, person
+from ccslab.vm.network import Open
 
 
 def boot(settings: Settings, name: str, *, cold: bool = False, kept: Path | None = None) -> None:
@@ -31,13 +32,13 @@ def boot(settings: Settings, name: str, *, cold: bool = False, kept: Path | None
     booted = None if cold else kept or setup.booted(settings, lab, parts)
     with settings.store.lock(f"vm-{lab.name}"):
         remove(folder / "console.cast")
-        with setup.machine(settings, lab, parts, folder, booted=booted) as machine:
+        with setup.machine(settings, lab, parts, folder, booted=booted, network=Open()) as machine:
             if booted is None:
                 person.boot(machine)
                 return
             machine.boot()
             console.print(
-                f"web server: http://127.0.0.1:{machine.port('http')}/\n"
+                f"web server: http://127.0.0.1:{machine.port('http')}/, for every user of this machine\n"
                 f"root login: ./inv vm.ssh --lab {lab.name}\n"
                 "Ctrl-] leaves and ends the guest; press Enter for the prompt"
             )

@@ -98,6 +98,7 @@ class Console:
         try:
             index = self.feed.await_first(wanted, timeout_s)
         except pexpect.TIMEOUT:
+            self.watch.blame()
             raise InfrastructureError(
                 f"{' or '.join(map(repr, wanted))} did not come within {timeout_s:.0f} s",
                 where=self.watch.where,
@@ -202,6 +203,10 @@ class Console:
         unread = plain(str(self.feed.buffer or "")).split("\n")[-1].strip()
         lines = [line for line in [*self.watch.last, unread] if line.strip()]
         return lines[-count:]
+
+    def reconnect(self, handle: int) -> None:
+        """Go on with the line of another QEMU, which is at what was saved of this guest."""
+        self.feed.reconnect(handle)
 
     def close(self) -> None:
         """Close log and recording, once QEMU has ended."""

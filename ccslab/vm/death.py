@@ -20,6 +20,7 @@ LAST_LINES = 60
 SHOWN_LINES = 6
 SETTLE_S = 0.3  # a dying kernel is listened to until it has been quiet for so long ...
 SETTLE_AT_MOST_S = 2.0  # ... but no longer than this
+EXIT_NOTICE_S = 3.0  # from the end of a connection to the news of QEMU's exit
 
 
 class GuestDied(InfrastructureError):
@@ -63,6 +64,8 @@ class Watch:
         self.reason = ""
         self.last: deque[str] = deque(maxlen=LAST_LINES)
         self.on_death: list[Callable[[], None]] = []
+        self.pulse: Callable[[], str] = lambda: ""
+        """Asks QEMU for a sign of life; says what is wrong, "" if nothing is."""
         self._declared = 0.0
         self._heard = 0.0
 
@@ -99,6 +102,18 @@ class Watch:
         """:raises GuestDied: the guest is lost."""
         if self.reason:
             raise self.error()
+
+    def blame(self) -> None:
+        """A wait for the guest was in vain: find out whether the guest, or its QEMU, is the reason.
+
+        QEMU's exit is noticed by another thread, perhaps a moment after the end of a connection to it; a
+        QEMU that stands still is noticed by nobody who does not ask.
+
+        :raises GuestDied: it is.
+        """
+        if not self.reason and not self.expected and (trouble := self.pulse()):
+            self.declare(trouble, grace_s=EXIT_NOTICE_S)
+        self.check()
 
     def error(self, reason: str = "") -> GuestDied:
         """The exception for what happened, with the last console lines."""

@@ -11,6 +11,7 @@ import select
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,11 +21,10 @@ from pexpect.spawnbase import SpawnBase
 
 from ccslab.errors import InfrastructureError
 from ccslab.vm.cast import Cast
-from ccslab.vm.death import Watch
+from ccslab.vm.death import EXIT_NOTICE_S, Watch
 from ccslab.vm.kernelline import BEGIN, splice
 
 SEND_TIMEOUT_S = 20.0
-EXIT_NOTICE_S = 3.0  # from the end of the serial line to the news of QEMU's exit
 
 CONTROL = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor, bracketed paste
@@ -92,8 +92,27 @@ class Feed(_Spawn):
         self._wait_begun = self._heard
         self._ended = False
         self._taps: list[Callable[[bytes], None]] = []
-        self._thread = threading.Thread(target=self._drain, name="console", daemon=True)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._thread = threading.Thread(target=self._drain, args=(self._handle,), name="console", daemon=True)
         self._thread.start()
+
+    def reconnect(self, handle: int) -> None:
+        """Go on with another descriptor; what came by the one until now, which is hung up, is dropped.
+
+        :raises InfrastructureError: it is not hung up.
+        """
+        self._thread.join(EXIT_NOTICE_S)
+        if self._thread.is_alive():
+            os.close(handle)
+            raise InfrastructureError("the console's old line does not end", where=self._watch.where)
+        os.close(self._handle)
+        self._handle = handle
+        self._ended = False
+        self._line = ""
+        self.forget()
+        self._begin()
 
     def send(self, s: str | bytes) -> int:
         """Type bytes into the console.
@@ -156,6 +175,7 @@ class Feed(_Spawn):
             self._pending.clear()
         self._characters.reset()
         self.buffer = ""
+        self._before = StringIO()  # pexpect searches that again, if there is more in it
 
     @contextlib.contextmanager
     def unrecorded(self) -> Iterator[None]:
@@ -188,10 +208,10 @@ class Feed(_Spawn):
             self._log.close()
             os.close(self._handle)
 
-    def _drain(self) -> None:
+    def _drain(self, handle: int) -> None:
         while True:
             try:
-                data = os.read(self._handle, 65536)
+                data = os.read(handle, 65536)
             except OSError:  # a pty whose other side is closed says EIO
                 data = b""
             if not data:

@@ -6,6 +6,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +21,7 @@ from ccslab.vm.checkpoint import Checkpoint
 from ccslab.vm.console import LOGIN, Console
 from ccslab.vm.death import Watch
 from ccslab.vm.disks import Disks
+from ccslab.vm.network import Network, private
 from ccslab.vm.qemu import (
     Boot,
     Channels,
@@ -29,12 +32,16 @@ from ccslab.vm.qemu import (
     ports,
 )
 from ccslab.vm.qmp import Event, EventLog, Qmp
+from ccslab.vm.ssh import CONNECT_TIMEOUT_S as SSH_TIMEOUT_S
 from ccslab.vm.ssh import Keys, Ssh
 
 BOOT_TIMEOUT_S = 600.0
 BOOT_SILENCE_S = 180.0  # systemd is silent for half a minute under TCG; a busy host makes that minutes
 SHUTDOWN_TIMEOUT_S = 90.0
 LAST_EVENT_S = 5.0
+QUIT_TIMEOUT_S = 10.0
+PULSE_TIMEOUT_S = 15.0
+MONITOR_TIMEOUT_S = 120.0  # to write a guest's memory, or to read it
 LAST_WORDS_S = 2.0  # between QEMU's word of a panic and the console's, which come by two ways
 
 
@@ -45,10 +52,11 @@ class Machine:
     :param image: raw root filesystem, never written to; None boots the initramfs alone.
     :param folder: gets console.log, console.cast, qmp.jsonl, qemu.log, machine.json and ssh/.
     :param append: further words of the kernel command line.
-    :param forwards: name -> guest port; each gets a free port of 127.0.0.1.
+    :param forwards: name -> guest port; each gets a free port of the network's loopback address.
     :param disks: further disks, from /dev/vdb on.
     :param checkpoint: start from this saved running guest instead of booting.
     :param hardware: overrides arch, cpus and memory_mib.
+    :param network: where the forwards listen; None is where no other user reaches them.
     :param patience: how many times longer than usual this guest may take (a debug kernel's does); all
         deadlines of its console, its SSH and its life are stretched by it.
     """
@@ -69,6 +77,7 @@ class Machine:
         disks: Sequence[Disk] = (),
         checkpoint: Path | None = None,
         hardware: Hardware | None = None,
+        network: Network | None = None,
         patience: float = 1.0,
     ) -> None:
         for path in (kernel, image, initrd):
@@ -80,10 +89,12 @@ class Machine:
         self.what = Boot(kernel, initrd, tuple(append), root=image is not None)
         self.accel = accel
         self.forwards = dict({"ssh": 22, "http": 80} if forwards is None else forwards)
+        self.network = network
         self.disks = tuple(disks)
         self.files = Disks(folder, image, disks)
         self.checkpoint = Checkpoint.read(checkpoint) if checkpoint else None
         self.watch = Watch(folder / "console.log", patience=patience)
+        self.watch.pulse = self._pulse
         self.keys = Keys(folder / "ssh")
         self._cleanup = contextlib.ExitStack()
         self._ports: dict[str, int] = {}
@@ -203,10 +214,21 @@ class Machine:
         return self._ssh
 
     def port(self, name: str) -> int:
-        """The port of 127.0.0.1 that reaches the guest's port of this name (``http``)."""
+        """The port of the network's loopback address that reaches the guest's port of this name (``http``).
+
+        It is another one after ``load``.
+        """
         if name not in self._ports:
             raise UserError(f"no port is forwarded as {name!r}", mend=f"there are: {', '.join(self._ports)}")
         return self._ports[name]
+
+    def connect(self, name: str, timeout_s: float) -> socket.socket:
+        """A connection to the guest's port of this name.
+
+        :raises OSError: QEMU does not take it.
+        """
+        assert self.network is not None
+        return self.network.connect(self.port(name), timeout_s)
 
     @property
     def events(self) -> list[Event]:
@@ -231,9 +253,11 @@ class Machine:
             )
         if shown.status:
             return
-        self.keys.write(self.port("ssh"), shown.output)
-        self._ssh = Ssh(self.keys, self.port("ssh"), self.watch)
-        self.watch.on_death.append(self._ssh.drop)
+        assert self.network is not None
+        self.keys.write(self.port("ssh"), self.network.ssh_options(self.port("ssh")), shown.output)
+        if self._ssh is None:
+            self._ssh = Ssh(self.keys, lambda: self.connect("ssh", SSH_TIMEOUT_S), self.watch)
+            self.watch.on_death.append(self._ssh.drop)
 
     def set_clock(self) -> None:
         """Set the guest's clock to the host's: a loaded guest lives in the time it was saved in."""
@@ -249,18 +273,31 @@ class Machine:
         return time.monotonic() - begun
 
     def load(self, name: str, *, clock: bool = False) -> float:
-        """Bring the guest back to what ``save`` saved; returns the seconds it took.
+        """Bring the guest back to what ``save`` saved, by a QEMU of its own; returns the seconds it took.
+
+        QEMU's time-stamp counter never goes back within one process, also not when a snapshot is loaded
+        (``cpu_ticks_prev`` in its cpu-timers.c): the guest's time would leap by all that passed since it was
+        saved, and watchdogs in it would end its services.  In a new process it goes on where it was.
 
         What the console said meanwhile is dropped from its buffer (not from its log), SSH connects anew.
 
         :param clock: set the guest's clock right by a command on its console.
+        :raises InfrastructureError: nothing was saved under the name, or QEMU fails.
         """
         begun = time.monotonic()
         if self._ssh:
             self._ssh.drop()
-        self._monitor(f"loadvm {_tag(name)}")
-        self.console.feed.forget()
+        if not re.search(rf"^\S+\s+{_tag(name)}\s", self._ask("info snapshots"), re.MULTILINE):
+            raise InfrastructureError(f"no checkpoint {name!r} was saved", where=self.folder)
+        self._quit()
+        self._launch()
+        self.console.reconnect(self.process.serial.detach())
+        self._monitor(f"loadvm {name}")
+        self.qmp.execute("cont")
         seconds = time.monotonic() - begun
+        if self._ssh:
+            assert self.network is not None
+            self.keys.point(self.port("ssh"), self.network.ssh_options(self.port("ssh")))
         if clock:
             self.set_clock()
         return seconds
@@ -280,6 +317,7 @@ class Machine:
             initrd=self.what.initrd,
             disks=self.disks,
             hardware=self.hardware,
+            network=self.network,
             patience=self.patience,
         )
         twin.checkpoint = Checkpoint(folder, name)
@@ -306,9 +344,16 @@ class Machine:
             self.qmp.execute("cont")
 
     def _monitor(self, line: str) -> None:
-        said = self.qmp.monitor(line, timeout_s=120.0).strip()
-        if said:
+        """A line of the monitor, which prints what went wrong and nothing else."""
+        if said := self._ask(line).strip():
             raise InfrastructureError(f"{line}: {said}", where="QEMU")
+
+    def _ask(self, line: str) -> str:
+        try:
+            return self.qmp.monitor(line, timeout_s=MONITOR_TIMEOUT_S)
+        except InfrastructureError:
+            self.watch.blame()
+            raise
 
     # -- making --------------------------------------------------------------------------------------
 
@@ -321,7 +366,11 @@ class Machine:
         if not self._held:
             self._hold()
         self.files.make(self.checkpoint)
-        self.process = Process(self._command_line, log=self.folder / "qemu.log", on_exit=self._exited)
+        self.network = self.network or private()
+        self._log = EventLog(self.folder / "qmp.jsonl", self._event)
+        self._cleanup.callback(self._log.close)
+        self._launch()
+        self._cleanup.callback(self._end)
         self.console = Console(
             self.process.serial.detach(),
             log=self.folder / "console.log",
@@ -330,15 +379,35 @@ class Machine:
             title=f"ccs-lab: {self.folder.name}",
             nonce=self._nonce,
         )
-        self._cleanup.callback(self.console.close)
-        self._cleanup.callback(self.process.kill)
+        self._cleanup.callback(self._close_console)
+
+    def _end(self) -> None:
+        self.qmp.close()
+        self.process.kill()
+
+    def _close_console(self) -> None:
+        self._end()  # first: what is said then is still to be logged
+        self.console.close()
+
+    def _launch(self) -> None:
+        """Start QEMU, stopped, and its control channel.
+
+        :raises InfrastructureError: it does not start; says its own words.
+        """
+        assert self.network is not None
+        self._log_begin = len(self._log.all())
+        self.process = Process(
+            self._command_line, self.network, log=self.folder / "qemu.log", on_exit=self._exited
+        )
         try:
-            self.qmp = Qmp(self.process.qmp, EventLog(self.folder / "qmp.jsonl", self._event))
-        except InfrastructureError as error:
-            self.process.wait(2.0)
+            self.qmp = Qmp(self.process.qmp, self._log)
+            self._ports = ports(self.qmp.monitor("info usernet"), self.forwards)
+        except BaseException as error:
+            self.process.wait(LAST_WORDS_S)
+            self.process.kill()
+            if not isinstance(error, InfrastructureError):
+                raise
             raise InfrastructureError(f"QEMU did not start: {self.process.said() or error}") from error
-        self._cleanup.callback(self.qmp.close)
-        self._ports = ports(self.qmp.monitor("info usernet"), self.forwards)
         about = {
             "pid": self.process.pid,
             "harness": os.getpid(),
@@ -349,6 +418,16 @@ class Machine:
         }
         (self.folder / "machine.json").write_text(json.dumps(about, indent=1) + "\n")
 
+    def _quit(self) -> None:
+        """End QEMU in order, so that its disk files are whole, without that being news."""
+        before, self.watch.expected = self.watch.expected, True
+        with contextlib.suppress(InfrastructureError):
+            self.qmp.execute("quit", timeout_s=QUIT_TIMEOUT_S)
+        if self.process.wait(QUIT_TIMEOUT_S) is None:
+            self.process.kill()
+        self.qmp.close()
+        self.watch.expected = before
+
     def _command_line(self, channels: Channels) -> CommandLine:
         return CommandLine(
             self.hardware, self.what, self.accel, channels, self.files.files, self.files.state, self.forwards
@@ -357,13 +436,20 @@ class Machine:
     # -- news ----------------------------------------------------------------------------------------
 
     def _exited(self, status: int) -> None:
-        if status == 0 and hasattr(self, "qmp"):
+        if status == 0:
             # QEMU says why it ends before it does; whoever is told of the end is to find the reason there.
             with contextlib.suppress(InfrastructureError):
-                self.qmp.events.wait("SHUTDOWN", timeout_s=LAST_EVENT_S)
+                self._log.wait("SHUTDOWN", timeout_s=LAST_EVENT_S, since=self._log_begin)
         said = self.process.said() if hasattr(self, "process") else ""
         detail = f": {said}" if status and said else ""
         self.watch.declare(f"QEMU ended early with status {status}{detail}")
+
+    def _pulse(self) -> str:
+        try:
+            self.qmp.execute("query-status", timeout_s=PULSE_TIMEOUT_S)
+        except InfrastructureError as error:
+            return f"QEMU gives no sign of life: {error.what}"
+        return ""
 
     def _event(self, event: Event) -> None:
         if event.name == "GUEST_PANICKED":

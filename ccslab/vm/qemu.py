@@ -4,30 +4,30 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import socket
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ccslab.errors import InfrastructureError, unknown
-from ccslab.process import die_with_parent, need, run
+from ccslab.process import need, run
 from ccslab.vm.accel import QEMU_PACKAGE, Accel
+from ccslab.vm.door import HOST
+from ccslab.vm.network import Network
+from ccslab.vm.spawn import spawn
 
 PROGRAMS = {"x86_64": "qemu-system-x86_64", "i386": "qemu-system-i386"}
 # QEMU's richest.  That of qemu-system-i386 says it is an Athlon of 1999, of which Linux warns that two are
 # not fit to run together; with these numbers it is what qemu-system-x86_64 shows, without long mode.
 EMULATED_CPUS = {"x86_64": "max", "i386": "max,family=15,model=107,stepping=1"}
-# Loading a checkpoint looks to the clock's watchdog as if the TSC had jumped; without it the guest falls back
-# to the HPET, which costs an emulated device access for every look at the time.
-# QEMU's TSC never goes back within one process, also not when a checkpoint is loaded (cpu_ticks_prev in its
-# cpu-timers.c): for the guest time leaps by all that passed since the checkpoint, and RCU calls that a stall.
+# Emulated timers look unsteady to the watchdog of clocks; without it the TSC stays, and not the HPET, which
+# costs a device access for every look at the time.
 # On a busy host QEMU's timer ticks too rarely for Linux's test of it, and a kernel that finds no timer that
 # works panics: "IO-APIC + timer doesn't work!" ended boots of 6.1 under a load of 13.
+# A busy host makes no minute of the guest's time without progress: such a stall is the kernel's own.
 # By its time a message of the kernel is told from what programs print on the same line (kernelline.py).
 APPEND = (
     "console=ttyS0",
@@ -35,12 +35,11 @@ APPEND = (
     "panic=-1",
     "tsc=reliable",
     "no_timer_check",
-    "rcupdate.rcu_cpu_stall_suppress=1",
+    "rcupdate.rcu_cpu_stall_timeout=60",
 )
 # A program that is executed somewhere else QEMU 7.2 translates anew, by what `info jit` counts: requests to
 # CGIs took 3.5 times as long (docs/vm.md).
 EMULATED_APPEND = ("norandmaps",)
-HOST = "127.0.0.1"
 STATE_DISK_BYTES = 1 << 30  # virtual; holds the snapshots of a guest without a disk
 
 
@@ -192,20 +191,21 @@ def ports(usernet: str, forwards: Mapping[str, int]) -> dict[str, int]:
     return {name: host_ports[port] for name, port in forwards.items()}
 
 
-# The kernel kills a child with PR_SET_PDEATHSIG when the *thread* that forked it ends.  So every QEMU is
-# forked by this one thread, which ends only with the process, however that ends.
-_spawner = ThreadPoolExecutor(1, thread_name_prefix="qemu-spawner")
-
-
 class Process:
     """A running QEMU with the harness's ends of its two channels; dies with the harness, even a killed one.
 
+    :param network: where its forwards listen.
     :param log: what QEMU itself prints.
     :param on_exit: called from a thread of its own with the exit status, once QEMU has ended.
     """
 
     def __init__(
-        self, make: Callable[[Channels], CommandLine], *, log: Path, on_exit: Callable[[int], None]
+        self,
+        make: Callable[[Channels], CommandLine],
+        network: Network,
+        *,
+        log: Path,
+        on_exit: Callable[[int], None],
     ) -> None:
         self.log = log
         self._log_begin = log.stat().st_size if log.exists() else 0
@@ -217,16 +217,14 @@ class Process:
             self.argv = make(Channels(qmp_there.fileno(), serial_there.fileno())).argv()
             self.argv[0] = need(self.argv[0], QEMU_PACKAGE)
             with log.open("ab") as sink:
-                self._child = _spawner.submit(
-                    subprocess.Popen,
+                self._child = spawn(
                     self.argv,
+                    enter=network.enter,
                     stdin=subprocess.DEVNULL,
                     stdout=sink,
                     stderr=subprocess.STDOUT,
                     pass_fds=(qmp_there.fileno(), serial_there.fileno()),
-                    start_new_session=True,
-                    preexec_fn=_dying_with(os.getpid()),
-                ).result()
+                )
         self._waiter = threading.Thread(target=self._wait, args=(on_exit,), name="qemu-exit", daemon=True)
         self._waiter.start()
 
@@ -257,15 +255,6 @@ class Process:
 
     def _wait(self, on_exit: Callable[[int], None]) -> None:
         on_exit(self._child.wait())
-
-
-def _dying_with(parent: int) -> Callable[[], None]:
-    def before_exec() -> None:
-        die_with_parent()
-        if os.getppid() != parent:  # it died between fork and prctl, and no signal will come
-            os._exit(1)
-
-    return before_exec
 
 
 def _escape(path: Path) -> str:

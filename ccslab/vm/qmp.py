@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextlib
 import json
 import logging
@@ -21,6 +20,7 @@ from qemu.qmp import ExecuteError, QMPClient, QMPError
 from ccslab.errors import InfrastructureError
 
 COMMAND_TIMEOUT_S = 30.0
+CLEANUP_S = 5.0
 # What it would log as an error is raised as an exception here, or is a guest's wanted end.
 logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
 
@@ -93,7 +93,10 @@ class EventLog:
 
 
 class Qmp:
-    """A QMP session over a connected socket, its asyncio loop in a thread of its own."""
+    """A QMP session over a connected socket, its asyncio loop in a thread of its own.
+
+    :param log: gets its events; of whoever made it, for several sessions one after the other.
+    """
 
     def __init__(self, channel: socket.socket, log: EventLog) -> None:
         self.events = log
@@ -135,7 +138,6 @@ class Qmp:
             self._thread.join(5.0)
         if not self._thread.is_alive() and not self._loop.is_closed():
             self._loop.close()
-        self.events.close()
 
     async def _connect(self, channel: socket.socket) -> None:
         self._pump = asyncio.create_task(self._pump_events())
@@ -146,18 +148,21 @@ class Qmp:
             self.events.add(message)
 
     async def _disconnect(self) -> None:
-        with contextlib.suppress(QMPError, EOFError, OSError):
+        # The client's own checks fail, too, where the other side never spoke its protocol.
+        with contextlib.suppress(QMPError, EOFError, OSError, AssertionError):
             await self._client.disconnect()
         if self._pump:
             self._pump.cancel()
+            await asyncio.gather(self._pump, return_exceptions=True)
         for message in self._client.events.clear():
             self.events.add(message)
 
     def _call(self, work: Coroutine[Any, Any, Any], timeout_s: float, what: str) -> Any:
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        # The deadline is the loop's: what is given up there is ended before anything else begins.
+        future = asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, timeout_s), self._loop)
         try:
-            return future.result(timeout_s)
-        except concurrent.futures.TimeoutError as error:
+            return future.result(timeout_s + CLEANUP_S)
+        except TimeoutError as error:
             future.cancel()
             raise InfrastructureError(
                 f"no answer to {what} within {timeout_s:.0f} s", where="QEMU"

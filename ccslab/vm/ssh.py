@@ -7,9 +7,11 @@ import contextlib
 import logging
 import shlex
 import shutil
+import socket
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +21,7 @@ import paramiko  # type: ignore[import-untyped]
 from ccslab.errors import InfrastructureError
 from ccslab.process import need, run
 from ccslab.vm.death import Watch
-from ccslab.vm.qemu import HOST
+from ccslab.vm.door import HOST
 
 # What its thread would print with a traceback is raised in ours, or is a guest's wanted end.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
@@ -50,9 +52,10 @@ class Keys:
         """The line for authorized_keys."""
         return self.identity.with_suffix(".pub").read_text().strip()
 
-    def write(self, port: int, host_keys: str) -> None:
+    def write(self, port: int, way: Mapping[str, str], host_keys: str) -> None:
         """Write known_hosts and the ssh_config that reaches the guest as ``server``.
 
+        :param way: further options of ssh_config(5), without which ssh does not reach the port.
         :param host_keys: the guest's public host keys, one a line, as its console shows them.
         """
         # testinfra connects for every look it takes and shares connections if there is a place for their
@@ -61,6 +64,10 @@ class Keys:
         self.control = Path(tempfile.mkdtemp(prefix="ccslab-"))
         keys = [line.split()[:2] for line in host_keys.splitlines() if line.startswith(("ssh-", "ecdsa-"))]
         self.known_hosts.write_text("".join(f"{ALIAS} {kind} {key}\n" for kind, key in keys))
+        self.point(port, way)
+
+    def point(self, port: int, way: Mapping[str, str]) -> None:
+        """Have ssh_config reach the guest by this port."""
         options = {
             "HostName": HOST,
             "Port": port,
@@ -80,7 +87,8 @@ class Keys:
             "GSSAPIAuthentication": "no",
             "ConnectTimeout": int(CONNECT_TIMEOUT_S),
             "LogLevel": "ERROR",
-            "ControlPath": self.control / "%C",
+            "ControlPath": f"{self.control}/%C",
+            **way,
         }
         lines = "".join(f"    {name} {value}\n" for name, value in options.items())
         self.config.write_text(f"Host {ALIAS}\n{lines}")
@@ -113,11 +121,13 @@ class Ssh:
 
     One connection carries all commands: key exchange and login cost seconds in an emulated guest, a
     further command on an open connection a tenth of one.
+
+    :param dial: gives a connection to the guest's sshd, raises OSError if there is none.
     """
 
-    def __init__(self, keys: Keys, port: int, watch: Watch) -> None:
+    def __init__(self, keys: Keys, dial: Callable[[], socket.socket], watch: Watch) -> None:
         self.keys = keys
-        self.port = port
+        self.dial = dial
         self.watch = watch
         self._connection: fabric.Connection | None = None
         self._lock = threading.RLock()
@@ -191,25 +201,8 @@ class Ssh:
         key = paramiko.Ed25519Key.from_private_key_file(str(self.keys.identity))
         while True:
             self.watch.check()
-            connection = fabric.Connection(
-                HOST,
-                user="root",
-                port=self.port,
-                config=config,
-                connect_timeout=int(30 * self.watch.patience),
-                connect_kwargs={
-                    "pkey": key,
-                    "allow_agent": False,
-                    "look_for_keys": False,
-                    "banner_timeout": 60 * self.watch.patience,
-                    "auth_timeout": 60 * self.watch.patience,
-                    "compress": False,
-                },
-            )
-            self._pin(connection)
             try:
-                connection.open()
-                return connection
+                return self._open(config, key)
             except paramiko.BadHostKeyException as error:
                 raise InfrastructureError(
                     f"the guest shows another host key: {error}", where=ALIAS
@@ -221,34 +214,58 @@ class Ssh:
                     mend="is authorized_keys readable?",
                 ) from error
             except (OSError, EOFError, paramiko.SSHException) as error:
-                connection.close()
                 if time.monotonic() > deadline:
+                    self.watch.blame()
                     raise InfrastructureError(
-                        f"no ssh connection within {timeout_s:.0f} s: {error}", where=f"{HOST}:{self.port}"
+                        f"no ssh connection within {timeout_s:.0f} s: {_words(error)}", where=self.watch.where
                     ) from error
             time.sleep(RETRY_S)
 
-    def _pin(self, connection: fabric.Connection) -> None:
-        """Accept the host keys the console showed and no other."""
-        pinned = connection.client.get_host_keys()
-        name = f"[{HOST}]:{self.port}"
-        for line in self.keys.known_hosts.read_text().splitlines():
-            if entry := paramiko.hostkeys.HostKeyEntry.from_line(line):
-                pinned.add(name, entry.key.get_name(), entry.key)
-        connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
+    def _open(self, config: fabric.Config, key: Any) -> fabric.Connection:
+        """One try of a connection, which accepts the host keys the console showed and no other."""
+        with contextlib.ExitStack() as stack:
+            connection = fabric.Connection(
+                ALIAS,
+                user="root",
+                config=config,
+                connect_timeout=int(30 * self.watch.patience),
+                connect_kwargs={
+                    "sock": stack.enter_context(self.dial()),
+                    "pkey": key,
+                    "allow_agent": False,
+                    "look_for_keys": False,
+                    "banner_timeout": 60 * self.watch.patience,
+                    "auth_timeout": 60 * self.watch.patience,
+                    "compress": False,
+                },
+            )
+            stack.callback(connection.close)
+            pinned = connection.client.get_host_keys()
+            for line in self.keys.known_hosts.read_text().splitlines():
+                if entry := paramiko.hostkeys.HostKeyEntry.from_line(line):
+                    pinned.add(ALIAS, entry.key.get_name(), entry.key)
+            connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
+            connection.open()
+            stack.pop_all()
+        return connection
 
     @contextlib.contextmanager
     def _translated(self, what: str) -> Any:
         try:
             yield
-        except TimeoutError as error:
-            raise InfrastructureError(f"{what[:80]!r}: {error}", where=self.watch.where) from error
         except (OSError, EOFError, paramiko.SSHException) as error:
-            self.drop()
-            self.watch.check()  # a dead guest is the better reason
+            if not isinstance(error, TimeoutError):
+                self.drop()
+            self.watch.blame()  # a dead guest is the better reason
+            broken = "" if isinstance(error, TimeoutError) else "ssh broke in "
             raise InfrastructureError(
-                f"ssh broke in {what[:80]!r}: {error}", where=self.watch.where
+                f"{broken}{what[:80]!r}: {_words(error)}", where=self.watch.where
             ) from error
+
+
+def _words(error: BaseException) -> str:
+    """What an exception says; its kind, if it says nothing."""
+    return str(error) or type(error).__name__
 
 
 def _converse(channel: Any, command: str, stdin: bytes, deadline: float) -> Reply:

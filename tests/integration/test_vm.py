@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +19,7 @@ import pytest
 from ccslab.errors import InfrastructureError, UserError
 from ccslab.store import Store
 from ccslab.vm import accel
+from ccslab.vm import machine as machine_module
 from ccslab.vm.accel import TCG
 from ccslab.vm.checkpoint import ensure
 from ccslab.vm.console import SHELL
@@ -165,6 +168,71 @@ def test_save_and_load(make: MakeMachine) -> None:
             guest.load("nosuch")
         with pytest.raises(UserError):
             guest.save("a b")
+
+
+def test_the_time_of_a_guest_goes_on_where_it_was_saved(make: MakeMachine) -> None:
+    with make() as guest:
+        up(guest)
+        guest.save("one")
+        saved = uptime_s(guest)
+        for _ in range(2):
+            guest.console.run("sleep 8", check=True)
+            assert uptime_s(guest) > saved + 8
+            guest.load("one")
+            assert saved - 1 < uptime_s(guest) < saved + 4, "it leapt by what passed since it was saved"
+        said = guest.console.run("dmesg", keep_kernel=True).output
+        assert "clocksource: Switched to clocksource tsc" in said
+        assert not re.search(r"stall|unstable|lockup|blocked for more", said)
+        stamps = [float(stamp) for stamp in re.findall(r"(?m)^\[ *(\d+\.\d+)\]", said)]
+        assert max(stamps) < saved + 4
+
+
+def uptime_s(guest: Machine) -> float:
+    """Seconds of the guest's monotonic clock."""
+    return float(guest.console.run("cat /proc/uptime", check=True).output.split()[0])
+
+
+def test_kernel_messages_in_the_middle_of_everything(make: MakeMachine) -> None:
+    with make() as guest:
+        up(guest)
+        # The kernel limits what a program has it print, unless it is told not to.
+        guest.console.run("echo on > /proc/sys/kernel/printk_devkmsg", check=True)
+        guest.console.type(
+            "(while :; do echo '<1>a message of the kernel' > /dev/kmsg; done) & echo $! > /tmp/pid"
+        )
+        guest.console.finish(30)
+        for number in range(40):
+            told = guest.console.run(f"seq {number} {number + 9}; (exit {number})")
+            assert told == (number, "".join(f"{one}\n" for one in range(number, number + 10)))
+        guest.console.run("kill $(cat /tmp/pid)", check=True)
+    assert (guest.folder / "console.log").read_bytes().count(b"a message of the kernel") > 200
+
+
+def test_a_qemu_that_stands_still_is_named(make: MakeMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine_module, "PULSE_TIMEOUT_S", 2.0)
+    with make() as guest:
+        up(guest)
+        os.kill(guest.process.pid, signal.SIGSTOP)
+        with pytest.raises(
+            GuestDied, match="QEMU gives no sign of life: no answer to query-status within 2 s"
+        ):
+            guest.console.run("true", 2)
+
+
+def test_a_qemu_that_ends_while_it_saves_or_loads_is_named(make: MakeMachine) -> None:
+    for work in (lambda guest: guest.save("one"), lambda guest: guest.load("one")):
+        with make() as guest:
+            up(guest)
+            os.kill(guest.process.pid, signal.SIGKILL)
+            with pytest.raises(GuestDied, match="QEMU ended early with status -9"):
+                work(guest)
+
+
+def test_nobody_on_the_host_reaches_a_forward(make: MakeMachine) -> None:
+    with make(forwards={"ssh": 22}) as guest:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", guest.port("ssh")), 5)
+        guest.connect("ssh", 5).close()  # QEMU takes it, though nobody answers in the guest
 
 
 def test_two_clones_of_one_checkpoint_at_once(make: MakeMachine, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import http.server
 import socket
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,12 @@ from ccslab.errors import InfrastructureError
 from ccslab.labs import client as client_module
 from ccslab.labs.client import Client, Exchange
 from ccslab.labs.step import HttpStep, Upload
+from ccslab.vm.death import GuestDied
+
+
+def client_of(port: int, **options: Any) -> Client:
+    """A client of a server on 127.0.0.1."""
+    return Client(lambda timeout_s: socket.create_connection(("127.0.0.1", port), timeout_s), **options)
 
 
 class Mirror(http.server.BaseHTTPRequestHandler):
@@ -40,7 +47,7 @@ def client() -> Iterator[Client]:
     with http.server.HTTPServer(("127.0.0.1", 0), Mirror) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        yield Client(server.server_address[1])
+        yield client_of(server.server_address[1])
         server.shutdown()
         thread.join()
 
@@ -94,7 +101,7 @@ def test_nobody_there_is_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(InfrastructureError, match=r"^GET /a \(page\): the server did not answer: .*refused"):
-        Client(port).send(HttpStep("page", "GET", "/a"))
+        client_of(port).send(HttpStep("page", "GET", "/a"))
 
 
 @pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf", b"rubbish\r\n"])
@@ -110,7 +117,7 @@ def test_half_an_answer_is_one_line(said: bytes) -> None:
         thread = threading.Thread(target=answer)
         thread.start()
         with pytest.raises(InfrastructureError, match=r"the server did not answer: .+ - look at"):
-            Client(listener.getsockname()[1]).send(HttpStep("x", "GET", "/"))
+            client_of(listener.getsockname()[1]).send(HttpStep("x", "GET", "/"))
         thread.join()
 
 
@@ -120,4 +127,14 @@ def test_a_silent_server_is_not_waited_for_without_end(monkeypatch: pytest.Monke
         socket.create_server(("127.0.0.1", 0)) as listener,
         pytest.raises(InfrastructureError, match="timed out"),
     ):
-        Client(listener.getsockname()[1]).send(HttpStep("x", "GET", "/"))
+        client_of(listener.getsockname()[1]).send(HttpStep("x", "GET", "/"))
+
+
+def test_a_lost_guest_is_the_better_reason() -> None:
+    def blame() -> None:
+        raise GuestDied("QEMU ended early with status -9")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(GuestDied, match="QEMU ended early"):
+        client_of(port, blame=blame).send(HttpStep("page", "GET", "/a"))

@@ -59,7 +59,7 @@ def test_the_guest_starts_stopped_and_never_loops() -> None:
 def test_the_command_line_of_the_kernel() -> None:
     (append,) = after(command_line(), "-append")
     assert append == (
-        "console=ttyS0 printk.time=1 panic=-1 tsc=reliable no_timer_check rcupdate.rcu_cpu_stall_suppress=1"
+        "console=ttyS0 printk.time=1 panic=-1 tsc=reliable no_timer_check rcupdate.rcu_cpu_stall_timeout=60"
         " root=/dev/vda rw quiet CCS=disabled norandmaps"
     )
     (append,) = after(command_line(boot=Boot(Path("k"), root=False)), "-append")
@@ -216,7 +216,11 @@ def test_keys_are_the_runs_own(tmp_path: Path) -> None:
     keys.make()
     assert keys.public == made
     assert keys.identity.stat().st_mode & 0o077 == 0
-    keys.write(4022, f"ssh-ed25519 AAAAC3host root@server\nnoise\n{made.replace('ccs-lab', 'x')}\n")
+    keys.write(
+        4022,
+        {"ProxyUseFdpass": "yes"},
+        f"ssh-ed25519 AAAAC3host root@server\nnoise\n{made.replace('ccs-lab', 'x')}\n",
+    )
     assert keys.known_hosts.read_text().startswith("server ssh-ed25519 AAAAC3host\n")
     shown = subprocess.run(
         ["ssh", "-F", keys.config, "-G", "server"], capture_output=True, text=True, check=True
