@@ -34,6 +34,8 @@ class Settings:
     accel: str = "auto"
     jobs: int = 0
     cache: str = ""
+    mirror: str = ""
+    """Debian mirrors instead of those of the host's apt."""
     root: Path = ROOT
 
     @property

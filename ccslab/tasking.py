@@ -18,6 +18,7 @@ from ccslab.errors import InfrastructureError, LabError
 from ccslab.evidence.text import one_line
 from ccslab.kernel import catalog
 from ccslab.settings import Settings
+from ccslab.sources import mirrors
 
 # What decides which kernel it is; most tasks take these.
 KERNEL: dict[str, tuple[Any, str]] = {
@@ -61,8 +62,10 @@ def lab_task(*args: Any, **options: Any) -> Callable[[Callable[..., Any]], Any]:
 
 
 def choose(c: Context, **flags: object) -> Settings:
-    """The settings of this run."""
-    return settings_of.read(c.config.get("lab", {}), **flags)
+    """The settings of this run; its mirrors are this process's from now on."""
+    settings = settings_of.read(c.config.get("lab", {}), **flags)
+    mirrors.configure(settings.mirror)
+    return settings
 
 
 def settings_task(

@@ -12,6 +12,7 @@ import re
 
 _NUMBER = re.compile(r"0[xX](?P<hex>[0-9A-Fa-f]+)|0(?P<oct>[0-7]+)|(?P<dec>[0-9]+)")
 _MAX = 2**64 - 1
+_ZEROS = re.compile(r"\b0(?::0)+\b")  # a single 0 is not compressed
 
 
 def _one(text: str) -> tuple[str, int]:
@@ -50,6 +51,8 @@ def number_bounds(word: str) -> tuple[int, int]:
 
 def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     try:
+        if "%" in text:  # a zone, which the kernel does not read
+            raise ValueError(text)
         return ipaddress.ip_address(text)
     except ValueError:
         raise ValueError(f"{text!r} is not an IP address") from None
@@ -66,12 +69,16 @@ def address(word: str) -> str:
 
 
 def _printed(one: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
-    """As the kernel's ``%pI6c`` has it: mapped and ISATAP addresses end in an IPv4 address."""
-    if one.version == 4 or not (one.ipv4_mapped or int(one) >> 32 & 0xFDFFFFFF == 0x5EFE):
+    """By the kernel's rule (``%pI6c``, lib/vsprintf.c): Pythons differ in how they spell an address."""
+    if one.version == 4:
         return str(one)
-    # Zeros are only looked for in front of it.
-    front = str(ipaddress.IPv6Address(int(one) | 0xFFFFFFFF)).removesuffix("ffff:ffff")
-    return f"{front}{ipaddress.IPv4Address(int(one) & 0xFFFFFFFF)}"
+    value = int(one)
+    ends_in_ipv4 = one.ipv4_mapped is not None or value >> 32 & 0xFDFFFFFF == 0x5EFE  # mapped, or ISATAP
+    words = [f"{value >> shift & 0xFFFF:x}" for shift in range(112, 16 if ends_in_ipv4 else -16, -16)]
+    text = ":".join(words)
+    if zeros := max(_ZEROS.finditer(text), key=lambda run: len(run[0]), default=None):
+        text = f"{text[: zeros.start()].removesuffix(':')}::{text[zeros.end() :].removeprefix(':')}"
+    return f"{text}:{ipaddress.IPv4Address(value & 0xFFFFFFFF)}" if ends_in_ipv4 else text
 
 
 def address_bounds(word: str) -> tuple[int, int, int]:

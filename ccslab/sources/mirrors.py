@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where Debian's archives are, as the host's own apt says at run time; no mirror is named in this tree.
+"""Where Debian's archives are, as ``lab.mirror`` or the host's own apt says; no mirror is named in this tree.
 
 Two archives matter: the one that has releases and their ``-updates``, and the one that has ``-security``.
-A host that knows one release of an archive knows them all: the suites of an archive share its URL.
+A host that knows one release of an archive knows them all: the suites of an archive share its URL.  A host
+that knows only the first finds the second beside it: mirrors have them as ``debian`` and ``debian-security``.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 from ccslab import process
-from ccslab.errors import InfrastructureError, LabError
+from ccslab.errors import InfrastructureError, LabError, UserError
 
 TARGETS = ["apt-get", "indextargets", "--format", "$(ORIGIN)|$(REPO_URI)|$(RELEASE)", "Created-By: Packages"]
 PRINTED = ["apt-get", "update", "--print-uris"]
@@ -23,33 +24,47 @@ RELEASES = re.compile(
     r"^(buster|bullseye|bookworm|trixie|forky|duke|sid|oldoldstable|oldstable|stable|testing|unstable)$"
 )
 USABLE = ("http:", "https:", "file:", "copy:")
+MAIN, SECURITY = "*", "*-security"
+SUITE = re.compile(r"[a-z][a-z0-9.-]*(/updates)?")
 
 Runner = Callable[[list[str]], str]
 
 
 @dataclass(frozen=True)
 class Mirrors:
-    """The URL of each suite the host's apt knows."""
+    """The URL of each suite the host's apt knows, and those the user named instead."""
 
     suites: Mapping[str, str]
+    named: Mapping[str, str] = field(default_factory=dict)
+    """By suite, or by archive: ``*`` and ``*-security``."""
 
     def url(self, suite: str) -> str:
         """The archive URL for a suite (``trixie``, ``bookworm-security``), no end slash.
 
-        :raises InfrastructureError: the host's apt has no source of that archive.
+        :raises InfrastructureError: no source of that archive is known, nor can it be told from the other's.
         """
-        if suite in self.suites:
-            return self.suites[suite]
         security = is_security(suite)
+        archive = SECURITY if security else MAIN
+        for known in (self.named.get(suite), self.named.get(archive), self.suites.get(suite)):
+            if known:
+                return known
         for name in sorted(self.suites):
             if is_security(name) == security:
                 return self.suites[name]
+        if security and (beside := _beside(self.url(base(suite)))):
+            return beside
         kind = "Debian's security archive" if security else "Debian's archive"
         raise InfrastructureError(
             f"the host's apt has no source of {kind} (wanted for {suite})",
             where="/etc/apt/sources.list.d",
-            mend="add a deb line for it, run apt-get update, and try again",
+            mend="name its address in lab.mirror (invoke.yaml), or add a deb line and run apt-get update",
         )
+
+
+def _beside(main: str) -> str:
+    """Where a mirror of Debian's archive has the security archive, "" if its path does not tell."""
+    parent, _, last = main.rpartition("/")
+    return f"{parent}/debian-security" if last == "debian" else ""
 
 
 def is_security(suite: str) -> bool:
@@ -83,31 +98,67 @@ def parse_printed(text: str) -> dict[str, str]:
     return found
 
 
-def read(runner: Runner | None = None) -> Mirrors:
+def parse_named(text: str) -> dict[str, str]:
+    """What ``lab.mirror`` names: words ``URL`` (of either archive) and ``SUITE=URL``.
+
+    :raises UserError: a word is neither.
+    """
+    found: dict[str, str] = {}
+    for word in text.split():
+        suite, equals, url = word.partition("=")
+        if not equals or not SUITE.fullmatch(suite):
+            suite, url = "", word
+        url = url.rstrip("/")
+        if not url.startswith(USABLE) or "://" not in url:
+            raise UserError(
+                f"lab.mirror must be addresses (URL, or SUITE=URL), not {word!r}",
+                where="invoke.yaml",
+                mend="name a mirror as apt would",
+            )
+        found[suite or (SECURITY if url.endswith("security") else MAIN)] = url
+    return found
+
+
+def read(runner: Runner | None = None, named: Mapping[str, str] | None = None) -> Mirrors:
     """Ask the host's apt for its Debian mirrors.
 
     :param runner: runs an argument list and returns what it printed; for tests.
-    :raises InfrastructureError: apt is missing or fails, or names no Debian archive.
+    :param named: what the user named instead.
+    :raises InfrastructureError: apt is missing or fails, or nobody names a Debian archive.
     """
     ask = runner or _ask
+    named = named or {}
     suites = parse_targets(ask(TARGETS)) or parse_printed(ask(PRINTED))
-    if not suites:
+    if not suites and not named:
         raise InfrastructureError(
             "the host's apt names no Debian archive",
             where="apt-get indextargets",
-            mend="add a Debian source to /etc/apt/sources.list.d and run apt-get update",
+            mend="name a mirror in lab.mirror (invoke.yaml), or add a Debian source and run apt-get update",
         )
-    return Mirrors(suites)
+    return Mirrors(suites, named)
+
+
+def configure(mirror: str) -> None:
+    """Take what ``lab.mirror`` names over what the host's apt says, in this process.
+
+    :raises UserError: it is no address.
+    """
+    _named.clear()
+    _named.update(parse_named(mirror))
+    host.cache_clear()
+
+
+_named: dict[str, str] = {}
 
 
 @cache
 def host() -> Mirrors:
     """The host's mirrors, asked once a process."""
-    return read()
+    return read(named=_named)
 
 
 def url(suite: str) -> str:
-    """The URL of the archive that has this suite, by the host's apt; see :meth:`Mirrors.url`."""
+    """The URL of the archive that has this suite; see :meth:`Mirrors.url`."""
     return host().url(suite)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from ccslab.errors import InfrastructureError
+from ccslab.errors import InfrastructureError, UserError
 from ccslab.sources import mirrors
 
 TARGETS = """\
@@ -58,10 +58,63 @@ def test_no_debian_source_is_said_in_one_line() -> None:
         mirrors.read(lambda argv: "")
 
 
+def test_the_security_archive_is_found_beside_the_main_one() -> None:
+    """A host whose apt has only ``trixie main``."""
+    only = mirrors.read(lambda argv: "Debian|http://mirror.invalid/pub/debian/|trixie\n")
+    assert only.url("bookworm-security") == "http://mirror.invalid/pub/debian-security"
+    assert only.url("bullseye") == "http://mirror.invalid/pub/debian"
+
+
 def test_a_missing_security_archive_is_named() -> None:
-    only = mirrors.Mirrors({"bookworm": "http://mirror.invalid/debian"})
-    with pytest.raises(InfrastructureError, match="security archive"):
+    only = mirrors.Mirrors({"bookworm": "http://mirror.invalid/main"})
+    with pytest.raises(InfrastructureError, match=r"security archive .*bookworm-security.*lab\.mirror"):
         only.url("bookworm-security")
+
+
+def test_without_a_main_archive_nothing_is_guessed() -> None:
+    only = mirrors.Mirrors({"bookworm-security": "http://mirror.invalid/debian-security"})
+    with pytest.raises(InfrastructureError, match=r"no source of Debian's archive .*bookworm\)"):
+        only.url("bookworm")
+
+
+NAMED = "http://near.invalid/debian/ http://near.invalid/debian-security bullseye=https://old.invalid/debian"
+
+
+@pytest.mark.parametrize("targets", [TARGETS, "", "Ubuntu|http://host.invalid/ubuntu/|noble\n"])
+@pytest.mark.parametrize(
+    ("suite", "url"),
+    [
+        ("sid", "http://near.invalid/debian"),
+        ("bookworm-security", "http://near.invalid/debian-security"),
+        ("bullseye", "https://old.invalid/debian"),
+    ],
+)
+def test_what_the_user_names_is_taken_on_any_host(suite: str, url: str, targets: str) -> None:
+    found = mirrors.read(lambda argv: targets, mirrors.parse_named(NAMED))
+    assert found.url(suite) == url
+
+
+def test_of_a_host_that_is_no_debian_one_named_mirror_is_enough() -> None:
+    found = mirrors.read(lambda argv: "", mirrors.parse_named("http://near.invalid/debian"))
+    assert found.url("bookworm-security") == "http://near.invalid/debian-security"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "near",
+        "http://x/?a=b=c d",
+        "ftp://near.invalid/debian",
+        "Big=http://x",
+        "=http://x",
+        "sid=",
+        "http:near",
+        "5",
+    ],
+)
+def test_a_named_mirror_that_is_no_address(text: str) -> None:
+    with pytest.raises(UserError, match=r"^invoke\.yaml: lab\.mirror must be addresses"):
+        mirrors.parse_named(text)
 
 
 def test_the_host_knows_its_mirrors() -> None:
