@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ccslab.errors import LabError
+from ccslab.errors import LabError, stopped
 from ccslab.evidence.junit import write_junit
 from ccslab.evidence.manifest import Manifest, write_manifest
 from ccslab.evidence.report.page import write_report
@@ -58,7 +58,7 @@ def _leave(living: LivingRun, results: Results, manifest: Manifest, guarded: Seq
 def told(error: BaseException) -> str:
     """An error as the one line that results and a person get."""
     if isinstance(error, KeyboardInterrupt):
-        return "stopped by the user"
+        return f"stopped by {stopped(error).told}"
     if isinstance(error, LabError):
         return one_line(str(error))
     return one_line(f"{type(error).__name__}: {error}")

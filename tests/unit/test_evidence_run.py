@@ -14,7 +14,7 @@ from pathlib import Path
 import evidence_sample as sample
 import pytest
 
-from ccslab.errors import UserError
+from ccslab.errors import Stopped, UserError
 from ccslab.evidence import run as runs_of
 from ccslab.evidence.manifest import Manifest, read_manifest
 from ccslab.evidence.recording import recording
@@ -167,6 +167,7 @@ def test_a_recorded_run_leaves_its_evidence(tmp_path: Path) -> None:
             r"lab.toml: is unknown - name\x1b",
         ),
         (KeyboardInterrupt(), "stopped by the user"),
+        (Stopped(signal.SIGTERM), "stopped by SIGTERM"),
         (ZeroDivisionError("by\nzero"), "ZeroDivisionError: by zero"),
     ],
 )
