@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import re
 import signal
 import sys
+import termios
 import traceback
 from collections.abc import Callable
 from importlib.metadata import version
@@ -17,11 +20,11 @@ from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 from invoke.vendor.yaml import YAMLError
 
-from ccslab.errors import EXIT_INFRASTRUCTURE, LabError, UserError, unknown
+from ccslab.errors import EXIT_INFRASTRUCTURE, LabError, Stopped, UserError, unknown
 
 _NO_VALUE = re.compile(r"Flag <Argument: (?P<flag>[\w-]+).*> needed value")
 _UNKNOWN = re.compile(r"No idea what '(?P<word>.*)' is!", re.DOTALL)
-STOPPED = 130  # what a shell reports of a program that Ctrl-C ended
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Lab(Program):
@@ -80,16 +83,53 @@ def main() -> None:
     # The first name is the one that the completion script calls.
     lab = Lab(name="ccs-lab", binary="./inv", binary_names=["./inv", "inv"], version=version("invoke"))
     root = Path(__file__).resolve().parent.parent
+    ended = _ended_by_signals()
     try:
         lab.run(["inv", "--search-root", str(root), *_help_first(sys.argv[1:])])
-    except KeyboardInterrupt:
-        sys.exit(STOPPED)
+    except (KeyboardInterrupt, SystemExit):
+        # Also where invoke, or an error on the way out, has made something else of it.
+        if ended:
+            sys.exit(ended[0].exit_code)
+        raise
     except BrokenPipeError:  # `| head` has seen enough; nor may Python's end say more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
     except Exception:  # a bug of ours: its traceback is wanted, but it must not look like a verdict
         traceback.print_exc()
         sys.exit(EXIT_INFRASTRUCTURE)
+
+
+def _ended_by_signals() -> list[Stopped]:
+    """Have each signal that asks us to end do what Ctrl-C does; returns what holds the first that came.
+
+    The others only say a line: results are being written by then, and children ended, by their deadlines.
+    """
+    ended: list[Stopped] = []
+
+    def stop(number: int, frame: object) -> None:
+        if number == signal.SIGHUP:
+            _leave_terminal()
+        if ended:
+            with contextlib.suppress(OSError):
+                os.write(2, b"it is ending; what was found is being written\n")
+            return
+        ended.append(Stopped(number))
+        raise ended[0]
+
+    for number in ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup asks for
+            signal.signal(number, stop)
+    return ended
+
+
+def _leave_terminal() -> None:
+    """Say what is left to say to nobody, if the terminal is gone: an error there would cost results."""
+    for handle in (1, 2):
+        try:
+            termios.tcgetattr(handle)
+        except termios.error as error:
+            if error.args[0] == errno.EIO:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), handle)
 
 
 def _help_first(words: list[str]) -> list[str]:

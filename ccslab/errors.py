@@ -8,6 +8,7 @@ lab could not come to a result, and says in one line what, where and the mend.
 from __future__ import annotations
 
 import difflib
+import signal
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -49,6 +50,32 @@ class InfrastructureError(LabError):
     """The world is wrong (mirror down, disk full, QEMU missing, guest dead): exit code 3."""
 
     exit_code = EXIT_INFRASTRUCTURE
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asks us to end, whichever: all that Ctrl-C does, it does too.
+
+    :param number: the signal's.
+    """
+
+    def __init__(self, number: int = signal.SIGINT) -> None:
+        super().__init__(number)
+        self.number = number
+
+    @property
+    def exit_code(self) -> int:
+        """What a shell reports of a program that the signal ended."""
+        return 128 + self.number
+
+    @property
+    def told(self) -> str:
+        """Who stopped us, in a word or two."""
+        return "the user" if self.number == signal.SIGINT else signal.Signals(self.number).name
+
+
+def stopped(error: KeyboardInterrupt) -> Stopped:
+    """What stopped us: Ctrl-C, where Python itself raised the error."""
+    return error if isinstance(error, Stopped) else Stopped()
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:

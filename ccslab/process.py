@@ -95,11 +95,13 @@ def started(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     stdin: bytes | None = None,
+    grace_s: float = GRACE_S,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The program running in a process group of its own, which is gone when the block ends.
 
     For whoever follows several at once; its output comes by the child's ``stdout``.
 
+    :param grace_s: seconds it has to end by itself when the block ends before it.
     :raises InfrastructureError: the program cannot be started.
     """
     name = Path(argv[0]).name
@@ -148,7 +150,7 @@ def started(
             ) from error
         except (OSError, ValueError) as error:
             raise InfrastructureError(f"{name} cannot be started: {error}") from error
-        stack.callback(_end, child, ended)
+        stack.callback(_end, child, ended, grace_s)
         yield child
 
 
@@ -240,13 +242,13 @@ def _signal_group(child: subprocess.Popen[bytes], number: int) -> None:
         os.killpg(child.pid, number)
 
 
-def _end(child: subprocess.Popen[bytes], ended: list[int]) -> None:
+def _end(child: subprocess.Popen[bytes], ended: list[int], grace_s: float) -> None:
     """End what is left of the child's process group, collect it, and say so."""
     assert child.stdout is not None
     try:
         if child.poll() is None:
             _signal_group(child, signal.SIGTERM)
-            child.wait(GRACE_S)
+            child.wait(grace_s)
     except subprocess.TimeoutExpired:
         pass
     finally:

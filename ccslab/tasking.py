@@ -14,7 +14,7 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from ccslab import settings as settings_of
-from ccslab.errors import InfrastructureError, LabError
+from ccslab.errors import InfrastructureError, LabError, stopped
 from ccslab.evidence.text import one_line
 from ccslab.kernel import catalog
 from ccslab.settings import Settings
@@ -49,10 +49,9 @@ def lab_task(*args: Any, **options: Any) -> Callable[[Callable[..., Any]], Any]:
             except OSError as error:  # a full or forbidden disk where nobody thought of it
                 told = InfrastructureError(error.strerror or str(error), where=error.filename or "")
                 raise Exit(f"error: {told}", told.exit_code) from error
-            except KeyboardInterrupt:
-                raise Exit(
-                    "stopped; start the same command again, it goes on from what is built", 130
-                ) from None
+            except KeyboardInterrupt as error:
+                again = "stopped; start the same command again, it goes on from what is built"
+                raise Exit(again, stopped(error).exit_code) from None
             if isinstance(code, int) and code:
                 raise Exit(code=code)
 

@@ -21,6 +21,7 @@ from ccslab.errors import EXIT_INFRASTRUCTURE
 from ccslab.evidence.text import disk_errors, one_line
 
 TAIL_LINES = 60
+GRACE_S = 60.0  # a run that is told to end ends its guests and writes down what it found, beside others
 CHUNK = 65536  # what a pipe holds (pipe(7))
 
 
@@ -106,7 +107,7 @@ class Children:
         with contextlib.ExitStack() as stack:
             with disk_errors(log), log.open("ab"):
                 pass  # said now, not when the child says its first word
-            popen = stack.enter_context(process.started(argv, env=env))
+            popen = stack.enter_context(process.started(argv, env=env, grace_s=GRACE_S))
             assert popen.stdout is not None
             child = Child(name, log, timeout_s, on_line, popen, contextlib.ExitStack())
             end = os.pidfd_open(popen.pid)

@@ -4,16 +4,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ccslab.errors import LabError
-from ccslab.evidence.junit import write_junit
-from ccslab.evidence.manifest import Manifest, write_manifest
+from ccslab import progress
+from ccslab.errors import InfrastructureError, LabError, stopped
+from ccslab.evidence.junit import JUNIT, write_junit
+from ccslab.evidence.manifest import MANIFEST, Manifest, write_manifest
 from ccslab.evidence.report.page import write_report
 from ccslab.evidence.results import write_results
-from ccslab.evidence.run import LivingRun, Run, create, link_latest
+from ccslab.evidence.run import LATEST, REPORT, RESULTS, LivingRun, Run, create, link_latest
 from ccslab.evidence.text import one_line
 from ccslab.labs.results import Results
 
@@ -27,7 +28,8 @@ def recording(
     An error of the block is written down in ``results.error`` and raised again.
 
     :param guarded: the domains whose policy the run is about, for the report.
-    :raises InfrastructureError: the disk is full or the folder cannot be written.
+    :raises InfrastructureError: the disk is full, the folder cannot be written, or a part of the evidence
+        cannot be made of what the guest said.
     """
     with create(
         runs, lab=results.lab, arch=results.arch, kernel=results.kernel, now=manifest.started
@@ -46,19 +48,34 @@ def recording(
 
 
 def _leave(living: LivingRun, results: Results, manifest: Manifest, guarded: Sequence[str]) -> None:
-    """results.json comes last: a run that has it is finished, and has the rest."""
+    """The results come first, and nothing that fails on what a guest said costs what comes after it.
+
+    :raises InfrastructureError: something could not be written; said, too.
+    """
     manifest.ended = datetime.now(UTC)
-    write_manifest(manifest, living.folder)
-    write_junit(results, living.folder)
-    write_report(results, manifest.document(), living.folder, guarded=guarded)
-    write_results(results, living.folder)
-    link_latest(living.run)
+    folder = living.folder
+    failed: list[str] = []
+    parts: list[tuple[str, Callable[[], object]]] = [
+        (RESULTS, lambda: write_results(results, folder)),
+        (MANIFEST, lambda: write_manifest(manifest, folder)),
+        (JUNIT, lambda: write_junit(results, folder)),
+        (REPORT, lambda: write_report(results, manifest.document(), folder, guarded=guarded)),
+        (LATEST, lambda: link_latest(living.run)),
+    ]
+    for name, leave in parts:
+        try:
+            leave()
+        except Exception as error:
+            failed.append(f"{name} was not written: {told(error)}")
+            progress.console.print(f"  {failed[-1]}")
+    if failed:
+        raise InfrastructureError("; ".join(failed), where=folder, mend="the rest of the evidence is there")
 
 
 def told(error: BaseException) -> str:
     """An error as the one line that results and a person get."""
     if isinstance(error, KeyboardInterrupt):
-        return "stopped by the user"
+        return f"stopped by {stopped(error).told}"
     if isinstance(error, LabError):
         return one_line(str(error))
     return one_line(f"{type(error).__name__}: {error}")

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from ccslab import progress
 from ccslab.errors import EXIT_PASSED, EXIT_VERDICT
 from ccslab.evidence.manifest import Manifest, gather
-from ccslab.evidence.recording import recording, told
+from ccslab.evidence.recording import recording
 from ccslab.evidence.table import phase_line, show, show_results
 from ccslab.evidence.timings import timings
 from ccslab.kernel import catalog
@@ -46,17 +47,16 @@ def scenario(
     manifest = manifest_of(settings, lab, parts)
     kernel = catalog.find(settings).name
     results = Results(lab.name, settings.arch, kernel, release=parts.release, accel=str(parts.accel))
-    console = progress.console
-    with recording(settings.runs, results, manifest, guarded=lab.protected) as run:
-        try:
-            _drive(settings, lab, parts, results, run.folder, update_golden=update_golden, keep=keep)
-        except BaseException as error:
-            results.error = told(error)
-            raise
-        finally:
-            show_results(results, run.folder, time.monotonic() - started, console)
-            if show_timings:
-                show(timings(results), console)
+
+    def tell(folder: Path) -> None:
+        show_results(results, folder, time.monotonic() - started, progress.console)
+        if show_timings:
+            show(timings(results), progress.console)
+
+    with ExitStack() as at_last, recording(settings.runs, results, manifest, guarded=lab.protected) as run:
+        # What is kept comes before what is shown: a terminal may be gone.
+        at_last.callback(tell, run.folder)
+        _drive(settings, lab, parts, results, run.folder, update_golden=update_golden, keep=keep)
     return EXIT_PASSED if results.passed else EXIT_VERDICT
 
 

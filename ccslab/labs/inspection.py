@@ -5,10 +5,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
+import pytest
+
+from ccslab.errors import InfrastructureError
 from ccslab.labs.stopwatch import What
 from ccslab.process import run
 from ccslab.settings import ROOT
@@ -18,11 +22,15 @@ if TYPE_CHECKING:
     from ccslab.labs.results import PhaseResult
 
 PLUGIN = "ccslab.labs.testinfra_tomoyo"
+EXIT = "_pytest.outcomes.Exit: "
 PYTEST_TIMEOUT_S = 300.0
 
 
 def inspect(engine: Engine, result: PhaseResult) -> None:
-    """Run the phase's test file, if the lab has one; each test becomes a check of the phase."""
+    """Run the phase's test file, if the lab has one; each test becomes a check of the phase.
+
+    :raises InfrastructureError: the tests could not run, or not ask the guest; that says nothing of it.
+    """
     tests = engine.lab.folder / f"test_{result.name}.py"
     if not tests.is_file():
         return
@@ -46,21 +54,39 @@ def inspect(engine: Engine, result: PhaseResult) -> None:
             log=folder / f"{result.name}.log",
             check=False,
         )  # fmt: skip
-    cases = list(_cases(junit))
+    ended = status in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+    cases = _cases(junit, ("failure", "error") if ended else ("failure",))
     for name, problem in cases:
         engine.check(result, f"{tests.stem}: {name}", not problem, problem)
-    if status not in (0, 1) or not cases:
-        engine.check(
-            result, f"{tests.name} ran", False, said.splitlines()[-1] if said else f"status {status}"
+    if not ended or not cases:
+        engine.guest.machine.watch.check()  # a dead guest is the better reason
+        raise InfrastructureError(
+            f"its tests did not run to their end: {_why(said) or f'pytest ended with status {status}'}",
+            where=tests,
+            mend=f"all that pytest said is in {folder / f'{result.name}.log'}",
         )
 
 
-def _cases(junit: Path) -> list[tuple[str, str]]:
+def _why(said: str) -> str:
+    """Of what pytest said its own last word, or the last of its errors."""
+    lines = [line.strip("! ") for line in said.splitlines() if line.strip("! ")]
+    told = [line.partition(EXIT)[2] for line in lines if line.startswith(EXIT)]
+    errors = [line.partition(" ")[2].strip() for line in lines if line.startswith(("E ", "INTERNALERROR> "))]
+    return next(reversed([*lines[-1:], *errors, *told]), "")
+
+
+def _cases(junit: Path, bad: Collection[str]) -> list[tuple[str, str]]:
+    """Each test's name and its problem, "" if it has none.
+
+    :param bad: what is a problem of a test; one with another says nothing, and is left out.
+    """
     if not junit.is_file():
         return []
     cases = []
     for case in ElementTree.parse(junit).iter("testcase"):  # noqa: S314 (our own pytest wrote it)
         trouble = [child for child in case if child.tag in ("failure", "error")]
+        if (trouble and trouble[0].tag not in bad) or not case.get("name"):  # pytest was in the middle of it
+            continue
         problem = " ".join((trouble[0].get("message") or "failed").split())[:300] if trouble else ""
-        cases.append((case.get("name", "?"), problem))
+        cases.append((case.get("name", ""), problem))
     return cases

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
+from pathlib import Path
 
+import pytest
+import testinfra.backend
 from testinfra.host import Host
 from testinfra.modules.base import InstanceModule
 
@@ -17,6 +20,8 @@ from ccslab.policy.exception import ExceptionPolicy, parse_exception_policy
 from ccslab.policy.profile import Profiles, parse_profile
 from ccslab.policy.stat import Stat, parse_stat
 
+BACKEND = Path(testinfra.backend.__file__).parent
+BROKEN = 70  # what pytest ends with when it cannot ask; its own codes end below (EX_SOFTWARE of sysexits.h)
 INTERFACES = ("/proc/ccs", "/sys/kernel/security/tomoyo")
 
 
@@ -85,3 +90,15 @@ class Tomoyo(InstanceModule):  # type: ignore[misc]
 
 
 Host.tomoyo = property(Tomoyo.get_module)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> None:
+    """End all when a test could not ask its question: that is no answer, and no failed test."""
+    if call.excinfo is None:
+        return
+    error = call.excinfo.value
+    if isinstance(error, RecursionError) or BACKEND in Path(call.excinfo.traceback[-1].path).parents:
+        result = error.args[0] if error.args else ""
+        told = str(getattr(result, "stderr", "")).strip() or str(error) or type(error).__name__
+        pytest.exit(f"the guest cannot be asked: {' '.join(told.split())}", returncode=BROKEN)

@@ -28,6 +28,7 @@ from ccslab.progress import console
 from ccslab.vm import door
 
 START_TIMEOUT_S = 20.0
+SHORT = Path("/tmp")  # noqa: S108 (each folder there is mkdtemp's: new, and of mode 0700)
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -69,8 +70,7 @@ class Private:
     """
 
     def __init__(self) -> None:
-        # sun_path has 108 bytes, and $TMPDIR may be long.
-        self.folder = Path(tempfile.mkdtemp(prefix="ccslab-", dir="/tmp"))
+        self.folder = short_folder()
         argv = [need("unshare", "util-linux"), *_namespaces(), "--", sys.executable, "-IS", door.__file__]
         ours, theirs = os.pipe()
         said, says = os.pipe()
@@ -118,6 +118,18 @@ class Private:
         """The program that ssh has its connection from."""
         words = [sys.executable, "-IS", door.__file__, "dial", str(self.folder), str(port)]
         return {"ProxyCommand": shlex.join(words).replace("%", "%%"), "ProxyUseFdpass": "yes"}
+
+
+def short_folder() -> Path:
+    """A new folder of the user's own whose name leaves room for a UNIX socket's, wherever TMPDIR is.
+
+    :raises InfrastructureError: there is no place for one.
+    """
+    try:
+        return Path(tempfile.mkdtemp(prefix="ccslab-", dir=SHORT))
+    except OSError as error:
+        mend = "sockets lie there, whose names must be short"
+        raise InfrastructureError(error.strerror or str(error), where=SHORT, mend=mend) from error
 
 
 def _namespaces() -> list[str]:

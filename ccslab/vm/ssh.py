@@ -8,7 +8,6 @@ import logging
 import shlex
 import shutil
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -22,10 +21,13 @@ from ccslab.errors import InfrastructureError
 from ccslab.process import need, run
 from ccslab.vm.death import Watch
 from ccslab.vm.door import HOST
+from ccslab.vm.network import short_folder
 
 # What its thread would print with a traceback is raised in ours, or is a guest's wanted end.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 ALIAS = "server"  # the guest's name in ssh_config, known_hosts and testinfra's --hosts
+SOCKET = "socket"
+NEAR = "ssh"  # the keys' folder under a short name
 CONNECT_TIMEOUT_S = 90.0
 RETRY_S = 0.3  # between two tries while the guest's sshd is not up; there is no event to wait for
 
@@ -39,6 +41,7 @@ class Keys:
         self.known_hosts = folder / "known_hosts"
         self.config = folder / "config"
         self.control: Path | None = None
+        """Where ssh programs find the rest under short names while the guest runs, and their sockets lie."""
 
     def make(self) -> None:
         """Make the key pair, if it is not made."""
@@ -59,24 +62,28 @@ class Keys:
         :param host_keys: the guest's public host keys, one a line, as its console shows them.
         """
         # testinfra connects for every look it takes and shares connections if there is a place for their
-        # socket; the run's folder may be too deep for one (108 bytes).
-        self.close()
-        self.control = Path(tempfile.mkdtemp(prefix="ccslab-"))
+        # socket; the run's folder may be too deep for one (108 bytes, 17 of them ssh's own), and its name may
+        # have what ssh_config expands (%) and what testinfra cannot say (é).
+        self._retire()
+        self.control = short_folder()
+        (self.control / NEAR).symlink_to(self.folder.resolve())
         keys = [line.split()[:2] for line in host_keys.splitlines() if line.startswith(("ssh-", "ecdsa-"))]
         self.known_hosts.write_text("".join(f"{ALIAS} {kind} {key}\n" for kind, key in keys))
         self.point(port, way)
 
     def point(self, port: int, way: Mapping[str, str]) -> None:
         """Have ssh_config reach the guest by this port."""
+        assert self.control
+        near = self.control / NEAR
         options = {
             "HostName": HOST,
             "Port": port,
             "User": "root",
             "HostKeyAlias": ALIAS,
-            "IdentityFile": f'"{self.identity.resolve()}"',
+            "IdentityFile": near / self.identity.name,
             "IdentitiesOnly": "yes",
             "IdentityAgent": "none",
-            "UserKnownHostsFile": f'"{self.known_hosts.resolve()}"',
+            "UserKnownHostsFile": near / self.known_hosts.name,
             "GlobalKnownHostsFile": "none",
             "StrictHostKeyChecking": "yes",
             "PasswordAuthentication": "no",
@@ -87,7 +94,7 @@ class Keys:
             "GSSAPIAuthentication": "no",
             "ConnectTimeout": int(CONNECT_TIMEOUT_S),
             "LogLevel": "ERROR",
-            "ControlPath": f"{self.control}/%C",
+            "ControlPath": f"{self.control}/{SOCKET}",
             **way,
         }
         lines = "".join(f"    {name} {value}\n" for name, value in options.items())
@@ -95,13 +102,18 @@ class Keys:
 
     def hang_up(self) -> None:
         """End the connections that ssh programs share."""
-        if self.control and any(self.control.iterdir()):
+        if self.control and (self.control / SOCKET).exists():
             argv: list[str | Path] = [need("ssh", "openssh-client"), "-F", self.config, "-O", "exit", ALIAS]
             with contextlib.suppress(InfrastructureError):
                 run(argv, timeout_s=5, check=False)
 
     def close(self) -> None:
-        """Remove what is outside of the folder."""
+        """Remove the key and what is outside of the folder: the guest has ended."""
+        self._retire()
+        for path in (self.identity, self.identity.with_suffix(".pub")):
+            path.unlink(missing_ok=True)
+
+    def _retire(self) -> None:
         if self.control:
             self.hang_up()
             shutil.rmtree(self.control, ignore_errors=True)
@@ -135,7 +147,9 @@ class Ssh:
     @property
     def testinfra(self) -> list[str]:
         """The arguments with which pytest's testinfra asserts on this guest."""
-        return [f"--hosts=ssh://{ALIAS}", f"--ssh-config={self.keys.config}"]
+        assert self.keys.control, "a guest's Ssh is made when its keys are written"
+        config = self.keys.control / NEAR / self.keys.config.name
+        return [f"--hosts=ssh://{ALIAS}", f"--ssh-config={config}"]
 
     def run(self, command: str, *, check: bool = True, timeout_s: float = 60.0, stdin: str = "") -> Reply:
         """Run a shell command in the guest as root; the watch's patience stretches the time it may take.

@@ -93,3 +93,21 @@ def test_what_cannot_be_started_is_named(tmp_path: Path) -> None:
         with pytest.raises(InfrastructureError, match="No such file or directory"):
             children.start("x", ["true"], log=tmp_path / "nosuch" / "log", timeout_s=1.0)
         assert children.running == []
+
+
+# A run that is told to end writes down what it found, which takes longer than a compiler takes to end.
+WRITES = (
+    "trap 'sleep 4; echo found > {0}/written; exit 143' TERM; touch {0}/begun; while :; do sleep 0.05; done"
+)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_child_that_is_ended_may_write_down_what_it_found(tmp_path: Path, late: bool) -> None:
+    with Children() as children:
+        child = sh(children, tmp_path, WRITES.format(tmp_path))
+        until((tmp_path / "begun").exists, "it runs")
+        if late:
+            child.timeout_s = 0.0
+            (_, ending) = children.wait(20.0)[0]
+            assert ending.code == 3
+    assert (tmp_path / "written").read_text() == "found\n"

@@ -166,8 +166,12 @@ def test_a_report_that_pytest_did_not_finish_is_an_error(tmp_path: Path) -> None
     (tmp_path / "testinfra" / "empty.xml").write_text(
         "<testsuites><testsuite name='a' tests='0'/></testsuites>"
     )
+    (tmp_path / "testinfra" / "ended.xml").write_text(
+        "<testsuites><testsuite><testcase time='0.1' name='test_it'/><testcase/></testsuite></testsuites>"
+    )
     root = read(sample.passed(), tmp_path)
-    assert root.get("errors") == "2"
+    assert root.get("errors") == "3"
     errors = [error.get("message", "") for error in root.iter("error")]
     assert errors[0].startswith("broken.xml is malformed")
     assert errors[1] == "empty.xml holds no test"
+    assert errors[2] == "pytest ended before it"

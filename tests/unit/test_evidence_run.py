@@ -14,7 +14,7 @@ from pathlib import Path
 import evidence_sample as sample
 import pytest
 
-from ccslab.errors import UserError
+from ccslab.errors import InfrastructureError, Stopped, UserError
 from ccslab.evidence import run as runs_of
 from ccslab.evidence.manifest import Manifest, read_manifest
 from ccslab.evidence.recording import recording
@@ -167,6 +167,7 @@ def test_a_recorded_run_leaves_its_evidence(tmp_path: Path) -> None:
             r"lab.toml: is unknown - name\x1b",
         ),
         (KeyboardInterrupt(), "stopped by the user"),
+        (Stopped(signal.SIGTERM), "stopped by SIGTERM"),
         (ZeroDivisionError("by\nzero"), "ZeroDivisionError: by zero"),
     ],
 )
@@ -179,6 +180,28 @@ def test_a_run_that_breaks_off_leaves_its_error(tmp_path: Path, error: BaseExcep
     assert found.error.startswith(told)
     assert "\n" not in found.error
     assert runs_of.latest(tmp_path, "sample-lab") == run
+
+
+@pytest.mark.parametrize("writer", ["write_manifest", "write_junit", "write_report", "link_latest"])
+def test_a_writer_that_fails_costs_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], writer: str
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RecursionError("maximum recursion depth exceeded")
+
+    def body() -> None:
+        with recording(tmp_path, sample.passed(), manifest()):
+            monkeypatch.setattr(f"ccslab.evidence.recording.{writer}", fails)
+
+    with pytest.raises(InfrastructureError, match="was not written: RecursionError: maximum") as caught:
+        body()
+    assert str(caught.value).count("was not written") == 1
+    assert "was not written: RecursionError" in capsys.readouterr().out
+    (run,) = runs_of.listed(tmp_path)
+    assert read_results(run.folder) == sample.passed()
+    left = {"write_junit": "junit.xml", "write_report": "report.html"}
+    for name in {*left.values()} - {left.get(writer, "")}:
+        assert (run.folder / name).is_file()
 
 
 def test_the_blocks_error_is_told_also_when_its_evidence_does_not_fit(

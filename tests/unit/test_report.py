@@ -101,6 +101,16 @@ def test_what_the_run_found_is_there(folder: Path) -> None:
     assert "key abc" in page.sections["environment"]
 
 
+def test_a_domain_six_hundred_executions_deep_is_shown(folder: Path) -> None:
+    """A guest's program that runs itself again and again makes one."""
+    deep = " ".join(["<kernel>", *(f"/bin/{number}" for number in range(600))])
+    policy = folder / "policy/enforcing/domain_policy.conf"
+    policy.write_text(policy.read_text() + f"\n{deep}\nuse_profile 1\nuse_group 0\n\nfile read /deepest\n")
+    page = made(sample.passed(), folder)
+    assert "file read /deepest" in page.sections["domains"]
+    assert "/bin/599" in page.sections["domains"]
+
+
 def test_nothing_is_fetched(folder: Path) -> None:
     page = made(sample.passed(), folder)
     assert page.refers == []

@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
 import signal
 import subprocess
 import sys
+import termios
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -177,8 +181,9 @@ def test_a_verdict_is_the_exit_code(given: int | None, code: int | None) -> None
     assert caught.value.code == code
 
 
-def test_ctrl_c_is_one_line_and_leaves_nothing_running(tmp_path: Path) -> None:
-    """Ctrl-C while apt fetches: the apt, in a session of its own, ends with us."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_is_one_line_and_leaves_nothing_running(tmp_path: Path, number: signal.Signals) -> None:
+    """Ctrl-C while apt fetches, and what is like it: the apt, in a session of its own, ends with us."""
     fakes = tmp_path / "bin"
     fakes.mkdir()
     apt = fakes / "apt-get"
@@ -194,13 +199,81 @@ def test_ctrl_c_is_one_line_and_leaves_nothing_running(tmp_path: Path) -> None:
     )  # fmt: skip
     try:
         until(lambda: (tmp_path / "pid").is_file() and (tmp_path / "pid").read_text(), "apt-get runs")
-        run.send_signal(signal.SIGINT)
+        run.send_signal(number)
         _, err = run.communicate(timeout=20)
     finally:
         run.kill()
     assert (run.returncode, err) == (
-        130,
+        128 + number,
         "stopped; start the same command again, it goes on from what is built\n",
     )
     # Its guard ends it when we are gone, a moment after us.
     until(lambda: not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists(), "apt-get has ended")
+
+
+PIPES = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+
+
+def task_of(tmp_path: Path, body: str, *, terminal: int | None = None) -> subprocess.Popen[str]:
+    """A task of a test's own, with this body, that runs.
+
+    :param terminal: the one it is started from.
+    """
+    (tmp_path / "tasks.py").write_text(
+        "import os, signal, time\nfrom ccslab.tasking import lab_task\n@lab_task()\ndef one(c):\n"
+        + textwrap.indent(textwrap.dedent(body), "    ")
+    )
+    code = "import sys, ccslab.__main__ as m; m.__file__ = sys.argv.pop(1); m.main()"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "ccslab/__main__.py"), "one"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True,
+        **(dict.fromkeys(("stdin", "stdout", "stderr"), terminal) if terminal else PIPES),
+        start_new_session=bool(terminal),
+        preexec_fn=(lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) if terminal else None,  # noqa: PLW1509
+    )  # fmt: skip
+
+
+def test_a_second_signal_does_not_disturb_the_ending(tmp_path: Path) -> None:
+    ending = """
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(20)
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                os.kill(os.getpid(), number)
+            print("what was found is written")
+    """
+    child = task_of(tmp_path, ending)
+    out, err = child.communicate(timeout=20)
+    assert (child.returncode, out) == (128 + signal.SIGTERM, "what was found is written\n"), err
+    assert err.count("it is ending") == 3
+    assert err.endswith("stopped; start the same command again, it goes on from what is built\n")
+
+
+def test_what_was_started_with_a_signal_ignored_goes_on(tmp_path: Path) -> None:
+    """As nohup does with SIGHUP."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        child = task_of(tmp_path, 'os.kill(os.getpid(), signal.SIGHUP); print("goes on")')
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (child.communicate(timeout=20), child.returncode) == (("goes on\n", ""), 0)
+
+
+def test_a_terminal_that_is_closed_costs_no_results(tmp_path: Path) -> None:
+    ending = """
+        from pathlib import Path
+        Path("begun").touch()
+        try:
+            time.sleep(20)
+        finally:
+            print("tables for nobody", flush=True)
+            Path("written").touch()
+    """
+    master, slave = pty.openpty()
+    child = task_of(tmp_path, ending, terminal=slave)
+    os.close(slave)
+    until((tmp_path / "begun").exists, "it runs")
+    os.close(master)
+    assert child.wait(20) == 128 + signal.SIGHUP
+    assert (tmp_path / "written").exists()

@@ -19,11 +19,12 @@ from ccslab.vm import accel
 from ccslab.vm.accel import TCG, Accel
 from ccslab.vm.cast import Cast
 from ccslab.vm.checkpoint import KIND, ensure
+from ccslab.vm.death import Watch
 from ccslab.vm.disks import LOCK, locked, sweep
 from ccslab.vm.machine import Machine
 from ccslab.vm.qemu import EMULATED_CPUS, Boot, Channels, CommandLine, Hardware, ports
 from ccslab.vm.qmp import EventLog
-from ccslab.vm.ssh import Keys
+from ccslab.vm.ssh import Keys, Ssh
 
 
 def command_line(**changes: object) -> list[str]:
@@ -209,8 +210,12 @@ def test_a_missing_qemu_names_its_package(tmp_path: Path, monkeypatch: pytest.Mo
         accel.choose("auto", Store(tmp_path))
 
 
-def test_keys_are_the_runs_own(tmp_path: Path) -> None:
-    keys = Keys(tmp_path / "ssh")
+@pytest.mark.parametrize("place", ["plain", "é ü", 'two words, a "quote" and 100 %C', "x" * 200])
+def test_keys_are_the_runs_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """Wherever the run's folder is, and the place for temporary files."""
+    (tmp_path / place).mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / place))
+    keys = Keys(tmp_path / place / "ssh")
     keys.make()
     made = keys.public
     keys.make()
@@ -222,17 +227,24 @@ def test_keys_are_the_runs_own(tmp_path: Path) -> None:
         f"ssh-ed25519 AAAAC3host root@server\nnoise\n{made.replace('ccs-lab', 'x')}\n",
     )
     assert keys.known_hosts.read_text().startswith("server ssh-ed25519 AAAAC3host\n")
+    config = Ssh(keys, 4022, Watch(tmp_path)).testinfra[1].partition("=")[2]
+    assert config.isascii(), "testinfra recurses for ever else"
     shown = subprocess.run(
-        ["ssh", "-F", keys.config, "-G", "server"], capture_output=True, text=True, check=True
-    )
+        ["ssh", "-F", config, "-G", "server"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
     settings = dict(line.partition(" ")[::2] for line in shown.stdout.splitlines())
     assert (settings["hostname"], settings["port"], settings["user"]) == ("127.0.0.1", "4022", "root")
     assert settings["stricthostkeychecking"] == "true"
-    assert settings["userknownhostsfile"] == str(keys.known_hosts)
+    assert Path(settings["userknownhostsfile"]).samefile(keys.known_hosts)
+    assert Path(settings["identityfile"]).samefile(keys.identity)
+    assert len(settings["controlpath"]) + len(".0123456789abcdef") < 108  # unix(7); mux.c makes such names
     control = keys.control
-    keys.close()
     assert control
+    assert control.stat().st_mode & 0o777 == 0o700
+    keys.close()
     assert not control.exists()
+    assert not keys.identity.exists(), "it opens a guest that is no more"
 
 
 def test_leftovers_of_the_living_stay(tmp_path: Path) -> None:

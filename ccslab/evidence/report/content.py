@@ -168,6 +168,20 @@ def tree(folder: Path) -> Twig | None:
     return root
 
 
+def walk(root: Twig) -> Iterator[tuple[Twig, bool]]:
+    """Each twig as the walk comes to it (true), and, of one with others below it, as it leaves it (false).
+
+    A guest decides how deep its domains are: nothing that is done for each of them may recurse.
+    """
+    coming: list[tuple[Twig, bool]] = [(root, True)]
+    while coming:
+        one, comes = coming.pop()
+        yield one, comes
+        if comes and one.below:
+            coming.append((one, False))
+            coming += [(next_, True) for next_ in reversed(one.below.values())]
+
+
 def changes(folder: Path, guarded: Sequence[str]) -> Iterator[Change]:
     """What each stage changed in the policy of the domains that the lab guards."""
     for earlier, later in itertools.pairwise(STAGES):

@@ -57,6 +57,7 @@ def write_report(
         mutation=mutation,
         mutation_of=mutation_of,
         tree=content.tree(folder),
+        walk=content.walk,
         changes=list(content.changes(folder, guarded)),
         environment=content.environment(manifest),
         style=_asset(HERE / "style.css") + _asset(PLAYER / "asciinema-player.css"),
