@@ -14,10 +14,12 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from ccslab import settings as settings_of
-from ccslab.errors import InfrastructureError, LabError
+from ccslab.errors import InfrastructureError, LabError, UserError
 from ccslab.evidence.text import one_line
 from ccslab.kernel import catalog
+from ccslab.progress import console
 from ccslab.settings import Settings
+from ccslab.store import examine_used
 
 # What decides which kernel it is; most tasks take these.
 KERNEL: dict[str, tuple[Any, str]] = {
@@ -38,10 +40,12 @@ def lab_task(*args: Any, **options: Any) -> Callable[[Callable[..., Any]], Any]:
     """An invoke task whose failures are one line and an exit code: 1 verdict, 2 user, 3 world."""
 
     def wrap(body: Callable[..., Any]) -> Any:
+        again = _once_more(body)
+
         @functools.wraps(body)
         def run(*given: Any, **named: Any) -> None:
             try:
-                code = body(*given, **named)
+                code = again(*given, **named)
             except LabError as error:
                 # Without control characters: what a guest said may be in it.
                 raise Exit(f"error: {one_line(str(error))}", error.exit_code) from None
@@ -58,6 +62,43 @@ def lab_task(*args: Any, **options: Any) -> Callable[[Callable[..., Any]], Any]:
         return task(run, *args, **options)
 
     return wrap
+
+
+def _once_more(body: Callable[..., Any]) -> Callable[..., Any]:
+    """What runs ``body``, and once more if it failed and an artifact that it used turns out to be damaged.
+
+    Whatever failed then, a check of a lab or a patch that did not apply, says nothing of what was tried. The
+    damaged artifact is set aside, and made again by the second try.
+    """
+
+    def run(*given: Any, **named: Any) -> Any:
+        try:
+            code = body(*given, **named)
+        except Exception as error:
+            # Hashing a kernel's tree takes seconds, which a person who corrects a patch would wait each time.
+            if not _damaged(also_many=not isinstance(error, UserError), why=one_line(str(error))):
+                raise
+        else:
+            if not isinstance(code, int) or not code or not _damaged(also_many=False):
+                return code
+        return body(*given, **named)
+
+    return run
+
+
+def _damaged(*, also_many: bool, why: str = "") -> bool:
+    """Whether something that was used is damaged; it is set aside, and the person told.
+
+    :param why: what failed, if that was not told yet.
+    """
+    damaged = examine_used(also_many=also_many)
+    if damaged and why:
+        console.print(f"  {why}")
+    for line in damaged:
+        console.print(f"  {line}")
+    if damaged:
+        console.print("  that counts for nothing: trying once more")
+    return bool(damaged)
 
 
 def choose(c: Context, **flags: object) -> Settings:

@@ -112,7 +112,7 @@ def environment(store: Store, works: Path) -> dict[str, str]:
         "KBUILD_BUILD_USER": "ccs-lab",
         "KBUILD_BUILD_HOST": "ccs-lab",
         "KBUILD_BUILD_VERSION": "1",
-        "CCACHE_DIR": str(store.root / "ccache"),
+        "CCACHE_DIR": str(store.ccache()),
         "CCACHE_MAXSIZE": "5G",
         # Kernels of one source differ in few files: compiled once, found again from another work folder.
         "CCACHE_BASEDIR": str(works),

@@ -26,7 +26,7 @@ ALLOWED = {
     "process": {"errors", "store"},
     "settings": {"errors", "store"},
     "quality": {"errors", "settings"},
-    "tasking": {"errors", "settings", "kernel", "evidence"},
+    "tasking": {"errors", "progress", "store", "settings", "kernel", "evidence"},
     "tasks": {"settings", "tasking", "kernel", "rootfs", "policy", "vm", "labs", "evidence", "bench"},
     "__main__": {"errors"},
     "__init__": set(),
