@@ -30,13 +30,20 @@ class Wanted:
         return pinned if pinned and store.has(kind, inputs(pinned)) else None
 
     def get(
-        self, store: Store, kind: str, unpack: Callable[[Path, Path], None], *, update: bool = False
+        self,
+        store: Store,
+        kind: str,
+        unpack: Callable[[Path, Path], None],
+        *,
+        update: bool = False,
+        needs_bytes: int = 0,
     ) -> tuple[Package, Path]:
         """The package, and the artifact that was made of it.
 
         :param kind: of artifact.
         :param unpack: makes the artifact of the .deb, in a folder.
         :param update: ask the suite, also if an answer is known.
+        :param needs_bytes: how much of the disk that takes.
         :raises InfrastructureError: no network, a wrong hash, or a full disk.
         :raises UserError: the suite has no such package.
         """
@@ -55,7 +62,7 @@ class Wanted:
                 unpack(deb, part)
                 deb.unlink()
 
-            made = store.get(kind, inputs(package), fetch)
+            made = store.get(kind, inputs(package), fetch, needs_bytes=needs_bytes)
             pin = self._pin(store)
             with disk_errors(pin):
                 pin.parent.mkdir(parents=True, exist_ok=True)

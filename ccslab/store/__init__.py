@@ -11,7 +11,7 @@ from ccslab.store.artifacts import INPUTS, Store, examine_used, forget_used
 from ccslab.store.cache import default_root
 from ccslab.store.disk import disk_errors, full, need_space, remove, sync, sync_tree
 from ccslab.store.hashes import hash_file, hash_tree, key_of
-from ccslab.store.record import Damaged, hash_used
+from ccslab.store.record import Damaged, hash_used, id_of
 
 __all__ = [
     "INPUTS",
@@ -25,6 +25,7 @@ __all__ = [
     "hash_file",
     "hash_tree",
     "hash_used",
+    "id_of",
     "key_of",
     "need_space",
     "remove",

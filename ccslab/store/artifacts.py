@@ -23,7 +23,7 @@ from typing import Any
 from ccslab import progress
 from ccslab.errors import InfrastructureError
 from ccslab.store import cache, record
-from ccslab.store.disk import disk_errors, full, remove, sync, sync_tree
+from ccslab.store.disk import disk_errors, full, need_space, remove, sync, sync_tree
 from ccslab.store.hashes import key_of
 from ccslab.store.lock import Locks
 
@@ -66,11 +66,14 @@ class Store:
             return None
         return self.get(kind, inputs, _gone)
 
-    def get(self, kind: str, inputs: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
+    def get(
+        self, kind: str, inputs: Mapping[str, Any], build: Callable[[Path], None], *, needs_bytes: int = 0
+    ) -> Path:
         """The artifact of these inputs; ``build(folder)`` fills a new folder if there is none yet.
 
         It is not removed until this process ends. One that is damaged is set aside and built again.
 
+        :param needs_bytes: how much of the disk the build takes, looked at before it begins.
         :raises LabError: whatever ``build`` raises; nothing is published then.
         :raises UserError: the root is no cache of ours.
         :raises InfrastructureError: the disk is full or the cache cannot be written.
@@ -83,6 +86,7 @@ class Store:
             with self.lock(build_of(kind, final.name)), disk_errors(self.root):
                 if fault := record.check(final):
                     self._discard(kind, final, fault)
+                    need_space(self.root, needs_bytes, f"making {kind}")
                     self._build(kind, final, inputs, build)
         with _guard:
             _used[final] = _Use(self, kind, final, record.id_of(final))

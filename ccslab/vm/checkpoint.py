@@ -162,7 +162,8 @@ def ensure(
     :raises LabError: what ``prepare`` raises; the guest's logs stay in the store's ``work/checkpoint``.
     """
     store = store or Store()
-    inputs = inputs_of(make(store.root), extra)  # never entered, so nothing is written there
+    planned = make(store.root)  # never entered, so nothing is written there
+    inputs = inputs_of(planned, extra)
 
     def build(folder: Path) -> None:
         guest = store.work(KIND, key_of(inputs))
@@ -181,4 +182,5 @@ def ensure(
                 progress.console.print(f"  warning: {error.what}: booting it again")
         remove(guest)
 
-    return store.get(KIND, inputs, build)
+    # At most: a guest's memory as it is saved leaves out what the guest never wrote.
+    return store.get(KIND, inputs, build, needs_bytes=planned.hardware.memory_mib << 20)
