@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ccslab import output
 from ccslab.errors import EXIT_INFRASTRUCTURE, EXIT_PASSED, EXIT_VERDICT, UserError
 from ccslab.evidence import run as runs
 from ccslab.evidence.completeness import verify_complete
@@ -57,6 +58,8 @@ def show_run(settings: Settings, name: str, *, svg: str = "", show_timings: bool
     """
     lab = definition.find(name, settings.root)
     run = runs.latest(settings.runs, lab.name)
+    if svg:
+        output.check_file(Path(svg), lambda content: content.startswith(output.SVG), "--svg")
     results = read_results(run.folder)
     seconds = float(read_manifest(run.folder / MANIFEST)["seconds"])
     target = Console(record=True, width=100, file=io.StringIO(), force_terminal=True) if svg else console
@@ -81,11 +84,14 @@ def report(settings: Settings, name: str, *, shots: str = "") -> None:
     """
     lab = definition.find(name, settings.root)
     folder = runs.latest(settings.runs, lab.name).folder
+    pictures = {view: Path(shots).resolve() / f"report-{view.name}.png" for view in VIEWS if shots}
+    for path in pictures.values():
+        output.check_file(path, lambda content: content.startswith(output.PNG), "--shots")
     manifest = read_manifest(folder / MANIFEST)
     page = write_report(read_results(folder), manifest, folder, guarded=lab.protected)
     console.print(f"report: {shown_path(page)}")
-    for view in VIEWS if shots else ():
-        picture = screenshot(page, Path(shots).resolve() / f"report-{view.name}.png", view)
+    for view, path in pictures.items():
+        picture = screenshot(page, path, view)
         console.print(f"picture: {shown_path(picture)}")
 
 

@@ -17,6 +17,7 @@ from ccslab.kernel.port.mail import encode
 from ccslab.kernel.port.sides import File, read
 from ccslab.kernel.port.walk import PortedPatch
 from ccslab.kernel.series import Series, apply_series, inside, load_patches
+from ccslab.output import check_folder
 from ccslab.store import disk_errors, hash_file
 
 SERIES = "series"
@@ -73,8 +74,7 @@ def open_folder(path: Path, identity: Identity, *, force: bool = False) -> Folde
     :param force: write over what is there.
     :raises UserError: something else is there, or what we wrote was changed by hand.
     """
-    if path.exists() and not path.is_dir():
-        raise UserError("is no folder", where=path)
+    check_folder(path, "--out")  # not after the port, which takes half a minute
     state = _state(path / STATE)
     mine = state.get("origin") == identity.origin and state.get("target") == identity.target
     folder = Folder(path, identity, state.get("written", {}), state.get("asked", {}) if mine else {})
