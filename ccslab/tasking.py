@@ -14,11 +14,13 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from ccslab import settings as settings_of
-from ccslab.errors import InfrastructureError, LabError, stopped
+from ccslab.errors import InfrastructureError, LabError, UserError, stopped
 from ccslab.evidence.text import one_line
 from ccslab.kernel import catalog
+from ccslab.progress import console
 from ccslab.settings import Settings
 from ccslab.sources import mirrors
+from ccslab.store import examine_used
 
 # What decides which kernel it is; most tasks take these.
 KERNEL: dict[str, tuple[Any, str]] = {
@@ -39,10 +41,12 @@ def lab_task(*args: Any, **options: Any) -> Callable[[Callable[..., Any]], Any]:
     """An invoke task whose failures are one line and an exit code: 1 verdict, 2 user, 3 world."""
 
     def wrap(body: Callable[..., Any]) -> Any:
+        again = _once_more(body)
+
         @functools.wraps(body)
         def run(*given: Any, **named: Any) -> None:
             try:
-                code = body(*given, **named)
+                code = again(*given, **named)
             except LabError as error:
                 # Without control characters: what a guest said may be in it.
                 raise Exit(f"error: {one_line(str(error))}", error.exit_code) from None
@@ -50,14 +54,51 @@ def lab_task(*args: Any, **options: Any) -> Callable[[Callable[..., Any]], Any]:
                 told = InfrastructureError(error.strerror or str(error), where=error.filename or "")
                 raise Exit(f"error: {told}", told.exit_code) from error
             except KeyboardInterrupt as error:
-                again = "stopped; start the same command again, it goes on from what is built"
-                raise Exit(again, stopped(error).exit_code) from None
+                word = "stopped; start the same command again, it goes on from what is built"
+                raise Exit(word, stopped(error).exit_code) from None
             if isinstance(code, int) and code:
                 raise Exit(code=code)
 
         return task(run, *args, **options)
 
     return wrap
+
+
+def _once_more(body: Callable[..., Any]) -> Callable[..., Any]:
+    """What runs ``body``, and once more if it failed and an artifact that it used turns out to be damaged.
+
+    Whatever failed then, a check of a lab or a patch that did not apply, says nothing of what was tried. The
+    damaged artifact is set aside, and made again by the second try.
+    """
+
+    def run(*given: Any, **named: Any) -> Any:
+        try:
+            code = body(*given, **named)
+        except Exception as error:
+            # Hashing a kernel's tree takes seconds, which a person who corrects a patch would wait each time.
+            if not _damaged(also_many=not isinstance(error, UserError), why=one_line(str(error))):
+                raise
+        else:
+            if not isinstance(code, int) or not code or not _damaged(also_many=False):
+                return code
+        return body(*given, **named)
+
+    return run
+
+
+def _damaged(*, also_many: bool, why: str = "") -> bool:
+    """Whether something that was used is damaged; it is set aside, and the person told.
+
+    :param why: what failed, if that was not told yet.
+    """
+    damaged = examine_used(also_many=also_many)
+    if damaged and why:
+        console.print(f"  {why}")
+    for line in damaged:
+        console.print(f"  {line}")
+    if damaged:
+        console.print("  that counts for nothing: trying once more")
+    return bool(damaged)
 
 
 def choose(c: Context, **flags: object) -> Settings:

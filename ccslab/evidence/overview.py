@@ -6,6 +6,8 @@ from __future__ import annotations
 import io
 import re
 import shutil
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ccslab.errors import EXIT_INFRASTRUCTURE, EXIT_PASSED, EXIT_VERDICT
+from ccslab import output
+from ccslab.errors import EXIT_INFRASTRUCTURE, EXIT_PASSED, EXIT_VERDICT, UserError
 from ccslab.evidence import run as runs
 from ccslab.evidence.completeness import verify_complete
 from ccslab.evidence.manifest import MANIFEST, read_manifest
@@ -29,7 +32,8 @@ from ccslab.labs import definition, setup, visiting
 from ccslab.labs.keeping import KEPT
 from ccslab.progress import console
 from ccslab.settings import Settings
-from ccslab.store import INPUTS, Store, remove
+from ccslab.store import Store, cleaning
+from ccslab.store.artifacts import artifacts
 
 # rich's own picture fetches its fonts from the net; the viewer's monospace will do.
 FONTS = re.compile(r"@font-face \{.*?\}", re.DOTALL)
@@ -54,6 +58,8 @@ def show_run(settings: Settings, name: str, *, svg: str = "", show_timings: bool
     """
     lab = definition.find(name, settings.root)
     run = runs.latest(settings.runs, lab.name)
+    if svg:
+        output.check_file(Path(svg), lambda content: content.startswith(output.SVG), "--svg")
     results = read_results(run.folder)
     seconds = float(read_manifest(run.folder / MANIFEST)["seconds"])
     target = Console(record=True, width=100, file=io.StringIO(), force_terminal=True) if svg else console
@@ -78,11 +84,14 @@ def report(settings: Settings, name: str, *, shots: str = "") -> None:
     """
     lab = definition.find(name, settings.root)
     folder = runs.latest(settings.runs, lab.name).folder
+    pictures = {view: Path(shots).resolve() / f"report-{view.name}.png" for view in VIEWS if shots}
+    for path in pictures.values():
+        output.check_file(path, lambda content: content.startswith(output.PNG), "--shots")
     manifest = read_manifest(folder / MANIFEST)
     page = write_report(read_results(folder), manifest, folder, guarded=lab.protected)
     console.print(f"report: {shown_path(page)}")
-    for view in VIEWS if shots else ():
-        picture = screenshot(page, Path(shots).resolve() / f"report-{view.name}.png", view)
+    for view, path in pictures.items():
+        picture = screenshot(page, path, view)
         console.print(f"picture: {shown_path(picture)}")
 
 
@@ -105,11 +114,8 @@ def show_status(settings: Settings) -> None:
     """What is built, and how the runs ended."""
     store = settings.store
     table = Table("built", "number", "size", box=box.SIMPLE_HEAD)
-    for kind, folders in _artifacts(store).items():
-        used = sum(
-            path.stat().st_blocks * 512 for folder in folders for path in folder.rglob("*") if path.is_file()
-        )
-        table.add_row(kind, str(len(folders)), size(used))
+    for kind, sizes in artifacts(store).items():
+        table.add_row(kind, str(len(sizes)), size(sum(sizes)))
     console.print(Text(f"cache: {store.root}"))
     console.print(table)
     found = runs.listed(settings.runs)
@@ -122,24 +128,58 @@ def show_status(settings: Settings) -> None:
     )
 
 
-def clean(settings: Settings, *, keep: int, everything: bool) -> None:
-    """Remove old runs, what killed ones left, and with ``everything`` all that was built."""
+def clean(settings: Settings, *, keep: int, everything: bool, sure: bool = False) -> None:
+    """Remove old runs, what killed ones left, and with ``everything`` all that was built.
+
+    :param sure: do not ask before everything goes.
+    :raises UserError: the cache folder is none of ours, or everything is to go and nobody can be asked.
+    """
+    store = settings.store
+    found = cleaning.items(store) if everything else []
+    if found and not _agreed(store, found, sure=sure):
+        console.print("nothing was removed")
+        return
     setup.tidy(settings)
     folders = [settings.runs, *runs.collections(settings.runs)]
     gone = [one for folder in folders for one in runs.clean(folder, keep=keep)]
     console.print(f"{len(gone)} runs removed, the newest {keep} of each lab on each kernel kept")
+    for item in cleaning.sweep(store):
+        console.print(f"removed {item.path.relative_to(store.root)}")
     if everything:
-        store = settings.store
-        before = shutil.disk_usage(store.root).free if store.root.is_dir() else 0
-        for path in store.root.glob("*"):
-            if path.name != "locks":  # another run may be waiting at one
-                remove(path)
-        freed = shutil.disk_usage(store.root).free - before if store.root.is_dir() else 0
-        console.print(f"cache {store.root} emptied, {size(max(0, freed))} freed")
+        _empty(store, found)
 
 
-def _artifacts(store: Store) -> dict[str, list[Path]]:
-    found: dict[str, list[Path]] = {}
-    for inputs in sorted(store.root.glob(f"*/*/{INPUTS}")):
-        found.setdefault(inputs.parent.parent.name, []).append(inputs.parent)
-    return found
+def _agreed(store: Store, found: Sequence[cleaning.Item], *, sure: bool) -> bool:
+    """Say what is going to be removed, and ask whether it may be.
+
+    :raises UserError: there is no terminal to ask on.
+    """
+    if not sure and not (sys.stdin.isatty() and console.is_terminal):
+        raise UserError(
+            "nobody can be asked whether all that was built may go: this is no terminal",
+            where=store.root,
+            mend="./inv lab.clean --all --yes",
+        )
+    kinds: dict[str, list[cleaning.Item]] = {}
+    for item in found:
+        kinds.setdefault(item.kind, []).append(item)
+    table = Table("to be removed", "number", "size", box=box.SIMPLE_HEAD)
+    for kind, some in kinds.items():
+        table.add_row(kind, str(len(some)), size(cleaning.size(some)))
+    console.print(Text(f"cache: {store.root}"))
+    console.print(table)
+    return sure or console.input("Remove all of it? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _empty(store: Store, found: Sequence[cleaning.Item]) -> None:
+    """Remove the cache's content, but what is in use or not ours; says what stays."""
+    if not store.root.exists():
+        console.print(f"there is no cache yet: {store.root}")
+        return
+    before = shutil.disk_usage(store.root).free
+    for item in cleaning.clean(store, found):
+        console.print(f"left, a run uses it: {item.path.relative_to(store.root)}")
+    for path in cleaning.foreign(store):
+        console.print(f"left, ccs-lab did not make it: {shown_path(path)}")
+    freed = shutil.disk_usage(store.root).free - before
+    console.print(f"cache {store.root} emptied, {size(max(0, freed))} freed")

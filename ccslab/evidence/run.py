@@ -183,7 +183,9 @@ def listed(runs: Path, lab: str = "") -> list[Run]:
     """The runs below a folder (of one lab, if named), the newest last."""
     if not runs.is_dir():
         return []
-    found = (_read(path) for path in runs.iterdir() if not path.name.startswith("."))
+    # No links: what they lead to is no run of this folder's, and would be moved or removed in its name.
+    inside = (path for path in runs.iterdir() if not path.name.startswith(".") and not path.is_symlink())
+    found = map(_read, inside)
     mine = [run for run in found if run is not None and lab in ("", run.lab)]
     return sorted(mine, key=lambda run: (run.started, run.folder.name))
 
@@ -239,19 +241,33 @@ def _remove(run: Run) -> bool:
             return False
         gone = run.folder.with_name(f"{_GONE}{run.folder.name}")
         run.folder.rename(gone)
-        shutil.rmtree(gone)
+        _delete(gone)
         return True
+
+
+def _delete(folder: Path) -> None:
+    """Delete a run's folder, its mark last: what a killed removal leaves can still be told to be ours."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != MARK:
+            path.unlink()
+    (folder / MARK).unlink(missing_ok=True)
+    folder.rmdir()
 
 
 def _sweep(runs: Path) -> None:
     """Delete what a run or a removal that was killed left under a hidden name."""
     hidden = [path for path in runs.glob(".*") if path.name.startswith((_NEW, _GONE))]
     for path in hidden:
-        # A folder without its mark may be one that is being made this instant.
-        if (path / MARK).exists() or path.name.startswith(_GONE):
+        # A folder without its mark may be one that is being made this instant, or none of ours.
+        if not path.is_symlink() and (path / MARK).exists():
             with _try_lock(path / MARK) as got:
                 if got:
-                    shutil.rmtree(path, ignore_errors=True)
+                    _delete(path)
+        elif path.name.startswith(_GONE) and path.is_dir() and not path.is_symlink():
+            with contextlib.suppress(OSError):
+                path.rmdir()  # only if it is empty
 
 
 def _read(folder: Path) -> Run | None:

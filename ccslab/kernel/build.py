@@ -21,7 +21,7 @@ from ccslab.kernel.series import Series
 from ccslab.kernel.source import Tree
 from ccslab.kernel.tree import follow
 from ccslab.process import need, run
-from ccslab.store import Store, hash_file
+from ccslab.store import Store, hash_file, id_of, need_space, remove
 
 BUILD_TIMEOUT_S = 3600.0
 CONFIG_TIMEOUT_S = 1800.0  # seconds of work; minutes on a host whose other processes go first
@@ -32,6 +32,8 @@ IMAGE = "arch/x86/boot/bzImage"
 COMPRESSED = "arch/x86/boot/compressed"
 RECIPE = 2
 """How a kernel is built: 1 could make a boot image of another kernel."""
+OBJECTS_BYTES = 1 << 30
+"""What the first build of a kernel leaves in its work folder and in ccache, at least."""
 MAKE_ARCH = {"x86_64": "x86_64", "i386": "i386"}
 
 
@@ -112,7 +114,7 @@ def environment(store: Store, works: Path) -> dict[str, str]:
         "KBUILD_BUILD_USER": "ccs-lab",
         "KBUILD_BUILD_HOST": "ccs-lab",
         "KBUILD_BUILD_VERSION": "1",
-        "CCACHE_DIR": str(store.root / "ccache"),
+        "CCACHE_DIR": str(store.ccache()),
         "CCACHE_MAXSIZE": "5G",
         # Kernels of one source differ in few files: compiled once, found again from another work folder.
         "CCACHE_BASEDIR": str(works),
@@ -147,6 +149,10 @@ class _Build:
         started = time.monotonic()
         with self.store.lock(self.lock):
             self.log.unlink(missing_ok=True)
+            if self.source.artifact:
+                self.store.examine_all(self.source.artifact)
+            if not (self.objects / "vmlinux").is_file():
+                need_space(self.store.root, OBJECTS_BYTES, "building a kernel")
             self.patch()
             self.configure()
             objects = self.compile()
@@ -176,7 +182,22 @@ class _Build:
 
     def patch(self) -> list[str]:
         """Bring the work tree to the series."""
+        self.renew()
         return follow(self.spec.series, self.source, self.tree)
+
+    def renew(self) -> None:
+        """Begin anew where the source was made again: tree and objects may be of the damaged one.
+
+        The tree's files are hard links to the source's; ccache goes by what is in them.
+        """
+        if not self.source.artifact:
+            return
+        mark = self.tree.with_name("source")
+        now = id_of(self.source.artifact)
+        if not mark.is_file() or mark.read_text() != now:
+            for folder in (self.tree, *self.tree.parent.glob("obj-*")):
+                remove(folder)
+            mark.write_text(now)
 
     def configure(self) -> Path:
         """tinyconfig + fragments -> .config; an unchanged one is left alone, and so are the objects."""

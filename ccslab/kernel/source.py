@@ -19,6 +19,7 @@ from ccslab.sources.package import Wanted, inputs
 from ccslab.store import Store, disk_errors, remove
 
 UNPACK_TIMEOUT_S = 600.0
+TREE_BYTES = 2 << 30  # 6.12's package and its tree, measured: 1.9 GiB
 NO_TREE = "give the top folder of a kernel's source"
 # What the kernel's own Makefile refuses to build out of tree from (Makefile, "outputmakefile").
 BUILT_IN = (".config", "include/config", "arch/x86/include/generated")
@@ -78,6 +79,8 @@ class Tree:
     folder: Path
     snapshot: Snapshot | None = None
     """The files of a folder that others may change; None for one that stays as it is."""
+    artifact: Path | None = None
+    """The artifact it is in; None if it is none of the store's."""
 
 
 def fetch(source: Source | Archive | Folder, store: Store, *, update: bool = False) -> Tree:
@@ -155,16 +158,17 @@ def _archive(source: Archive, store: Store) -> Tree:
             remove(aside)  # empty, or holding what lies beside the tree
 
     identity = {"archive": sha256}
-    tree = store.get("tree", identity, unpack) / "tree"
-    version = version_of(tree)
-    return Tree(f"{source.name} {version}", version, identity, sha256[:12], tree)
+    made = store.get("tree", identity, unpack, needs_bytes=TREE_BYTES)
+    version = version_of(made / "tree")
+    label = f"{source.name} {version}"
+    return Tree(label, version, identity, sha256[:12], made / "tree", artifact=made)
 
 
 # --- a Debian package ---------------------------------------------------------------------------------
 
 
 def _package(source: Source, store: Store, update: bool) -> Tree:
-    return _tree(*_wanted(source).get(store, "tree", _unpack, update=update))
+    return _tree(*_wanted(source).get(store, "tree", _unpack, update=update, needs_bytes=TREE_BYTES))
 
 
 def _wanted(source: Source) -> Wanted:
@@ -174,7 +178,8 @@ def _wanted(source: Source) -> Wanted:
 def _tree(package: Package, unpacked: Path) -> Tree:
     tree = unpacked / "tree"
     label = f"{package.name} {package.version}"
-    return Tree(label, version_of(tree, package.name), inputs(package), package.sha256[:12], tree)
+    version = version_of(tree, package.name)
+    return Tree(label, version, inputs(package), package.sha256[:12], tree, artifact=unpacked)
 
 
 def _unpack(deb: Path, part: Path) -> None:

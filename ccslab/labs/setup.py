@@ -20,7 +20,7 @@ from ccslab.labs.splats import is_debug
 from ccslab.process import need, run
 from ccslab.rootfs import build as rootfs
 from ccslab.settings import Settings
-from ccslab.store import Store, hash_file
+from ccslab.store import Store, hash_file, temporary
 from ccslab.vm import accel, checkpoint
 from ccslab.vm.disks import sweep
 from ccslab.vm.machine import Machine
@@ -203,7 +203,8 @@ def booted(settings: Settings, lab: Lab, parts: Parts) -> Path:
 
 
 def tidy(settings: Settings) -> None:
-    """Remove the disks of guests whose runs were killed before they could."""
+    """Remove the disks and temporary folders of runs that were killed before they could."""
+    temporary.sweep()
     sweep(settings.runs)
     sweep(settings.store.root / "work" / checkpoint.KIND)
 

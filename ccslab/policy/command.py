@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ccslab.errors import EXIT_PASSED, EXIT_VERDICT, UserError
+from ccslab import output
+from ccslab.errors import EXIT_PASSED, EXIT_VERDICT, InfrastructureError, UserError
 from ccslab.policy import audit
 from ccslab.policy.check import ERROR, Problem, check_file, check_folder
 from ccslab.policy.convert import convert
@@ -137,10 +139,15 @@ def convert_file(path: str | Path, out: str | Path | None = None) -> Outcome:
         return Outcome("\n".join([*(f"# {warning}" for warning in warnings), *parts]), EXIT_PASSED)
     folder = Path(out)
     written = [name for name, text in files.items() if text]
+    for name in written:
+        same = files[name].encode("ascii")
+        output.check_file(folder / name, lambda content, same=same: content == same, "--out")  # type: ignore[misc]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name in written:
             (folder / name).write_text(files[name], encoding="ascii")
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise InfrastructureError("disk full", where=folder, mend="free some space") from None
         raise UserError(f"cannot write: {error.strerror}", where=folder, mend="give another --out") from None
     return Outcome("\n".join([*warnings, f"{folder}: {', '.join(written)} written"]), EXIT_PASSED)

@@ -18,7 +18,7 @@ from ccslab import process, progress
 from ccslab.errors import InfrastructureError, UserError
 from ccslab.rootfs import base, enclosure, programs
 from ccslab.rootfs.recipe import FOLDER, Recipe, line_of
-from ccslab.store import Store, hash_file, hash_tree
+from ccslab.store import Store, full, hash_file, hash_tree
 
 KIND = "rootfs"
 IMAGE, MANIFEST, LOG = "rootfs.img", "manifest.json", "build.log"
@@ -99,7 +99,12 @@ def build(
     :param wanted: what :func:`inputs` said.
     :raises InfrastructureError: a hook failed, the image is too small, no namespaces, disk full.
     """
-    return store.get(KIND, wanted, lambda part: _make(recipe, arch, store, part, made=made, content=content))
+    return store.get(
+        KIND,
+        wanted,
+        lambda part: _make(recipe, arch, store, part, made=made, content=content),
+        needs_bytes=(made / base.TARBALL).stat().st_size,  # the image has holes where it holds nothing
+    )
 
 
 def _make(recipe: Recipe, arch: str, store: Store, part: Path, *, made: Path, content: Content) -> None:
@@ -132,7 +137,7 @@ def _make(recipe: Recipe, arch: str, store: Store, part: Path, *, made: Path, co
             SCRIPT, arguments, env=env, network=False, timeout_s=TIMEOUT_S, log=log, on_line=on_line
         )
     if status != 0:
-        raise failure(said, recipe, log)
+        raise failure(said, recipe, log, disk=full(part))
     below = json.loads((made / base.MANIFEST).read_text())
     manifest = {
         **below,
@@ -147,9 +152,18 @@ def _make(recipe: Recipe, arch: str, store: Store, part: Path, *, made: Path, co
     (part / LOG).write_bytes((made / base.LOG).read_bytes() + log.read_bytes())
 
 
-def failure(said: str, recipe: Recipe, log: Path) -> InfrastructureError:
-    """The error for an image that could not be made, from what ``image.sh`` said last."""
+def failure(said: str, recipe: Recipe, log: Path, *, disk: str = "") -> InfrastructureError:
+    """The error for an image that could not be made, from what ``image.sh`` said last.
+
+    :param disk: what there is to say of the host's disk, if that is full.
+    """
     lines = [line for line in said.splitlines() if line.strip() and not line.startswith("image: ")]
+    if disk:
+        return InfrastructureError(
+            f"{disk}: {' | '.join(lines[-2:])}",
+            where=f"recipe {recipe.name}, log {log}",
+            mend="free some space, or choose another cache folder with CCSLAB_CACHE=DIR",
+        )
     if re.search(r"No space left|Could not allocate|ext2fs_(file_)?write|populating", said):
         return InfrastructureError(
             f"the content does not fit into {recipe.size_mib} MiB: {' | '.join(lines[-2:])}",

@@ -26,26 +26,31 @@ class Wanted:
 
     def known(self, store: Store, kind: str) -> Package | None:
         """What the suite said last, if its artifact is there."""
-        try:
-            pinned = Package(**json.loads(self._pin(store).read_text()))
-        except (OSError, ValueError, TypeError):  # none yet, or half-written by a power cut: ask the suite
-            return None
-        return pinned if store.has(kind, inputs(pinned)) else None
+        pinned = self._pinned(store)
+        return pinned if pinned and store.has(kind, inputs(pinned)) else None
 
     def get(
-        self, store: Store, kind: str, unpack: Callable[[Path, Path], None], *, update: bool = False
+        self,
+        store: Store,
+        kind: str,
+        unpack: Callable[[Path, Path], None],
+        *,
+        update: bool = False,
+        needs_bytes: int = 0,
     ) -> tuple[Package, Path]:
         """The package, and the artifact that was made of it.
 
         :param kind: of artifact.
         :param unpack: makes the artifact of the .deb, in a folder.
         :param update: ask the suite, also if an answer is known.
+        :param needs_bytes: how much of the disk that takes.
         :raises InfrastructureError: no network, a wrong hash, or a full disk.
         :raises UserError: the suite has no such package.
         """
         with store.lock(f"fetch-{self._told(self.name)}"):
-            if not update and (pinned := self.known(store, kind)):
-                return pinned, store.path(kind, inputs(pinned))
+            pinned = None if update else self._pinned(store)
+            if pinned and (made := store.find(kind, inputs(pinned))):
+                return pinned, made
             apt = PrivateApt(store.work("apt", self._told(self.suite)), self.suite, arch=self.arch)
             with progress.step(f"Reading the index of {self.suite}"):
                 apt.update()
@@ -57,7 +62,7 @@ class Wanted:
                 unpack(deb, part)
                 deb.unlink()
 
-            made = store.get(kind, inputs(package), fetch)
+            made = store.get(kind, inputs(package), fetch, needs_bytes=needs_bytes)
             pin = self._pin(store)
             with disk_errors(pin):
                 pin.parent.mkdir(parents=True, exist_ok=True)
@@ -65,6 +70,14 @@ class Wanted:
                 aside.write_text(json.dumps(vars(package)) + "\n")
                 aside.replace(pin)
         return package, made
+
+    def _pinned(self, store: Store) -> Package | None:
+        """What the suite said last; None if it was never asked, or what it said is damaged: ask it again."""
+        try:
+            said = json.loads(self._pin(store).read_text())
+            return Package(**said) if all(isinstance(value, str) for value in said.values()) else None
+        except (OSError, ValueError, TypeError, AttributeError):
+            return None
 
     def _pin(self, store: Store) -> Path:
         return store.root / "pins" / f"{self._told(self.name)}.json"

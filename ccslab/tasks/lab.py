@@ -155,12 +155,18 @@ def lab_status(c: Context) -> None:
     overview.show_status(choose(c))
 
 
-@lab_task(help={"keep": "how many runs of each lab stay", "all": "empty the cache too: all is built anew"})
-def lab_clean(c: Context, keep: str = "3", all: bool = False) -> None:
+@lab_task(
+    help={
+        "keep": "how many runs of each lab stay",
+        "all": "empty the cache too: all is built anew",
+        "yes": "with --all: do not ask",
+    }
+)
+def lab_clean(c: Context, keep: str = "3", all: bool = False, yes: bool = False) -> None:
     """Remove old runs (and with --all, all that was built)."""
     from ccslab.evidence import overview
 
-    overview.clean(choose(c), keep=settings_of.whole_number("keep", keep), everything=all)
+    overview.clean(choose(c), keep=settings_of.whole_number("keep", keep), everything=all, sure=yes)
 
 
 @lab_task()

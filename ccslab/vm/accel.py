@@ -13,13 +13,12 @@ import hashlib
 import json
 import os
 import platform
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from ccslab.errors import InfrastructureError, UserError, unknown
 from ccslab.process import need, run
-from ccslab.store import Store
+from ccslab.store import Store, temporary
 
 PROBE_HEX = Path(__file__).with_name("probe.hex")
 PROBE_SAYS = "ccs-lab: the guest ran"
@@ -75,8 +74,8 @@ def qemu_version(program: str = "qemu-system-x86_64") -> str:
 def probe(accel: str, timeout_s: float = PROBE_TIMEOUT_S) -> str:
     """Run the tiny guest with an accelerator; returns what went wrong, "" if nothing did."""
     program = need("qemu-system-x86_64", QEMU_PACKAGE)
-    with tempfile.TemporaryDirectory(prefix="ccslab-probe-") as folder:
-        image = Path(folder) / "probe.bin"
+    with temporary.folder("probe") as folder:
+        image = folder / "probe.bin"
         image.write_bytes(bytes.fromhex(PROBE_HEX.read_text()))
         argv: list[str | Path] = [program, "-accel", accel, "-cpu", "host" if accel == "kvm" else "max"]
         argv += ["-machine", "q35", "-m", "64", "-nodefaults", "-no-user-config", "-display", "none"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ccslab import progress
 from ccslab.errors import UserError
-from ccslab.store import Store, disk_errors, hash_file, key_of, remove
+from ccslab.store import Store, disk_errors, hash_file, hash_used, key_of, remove
 from ccslab.vm import clock
 from ccslab.vm.accel import qemu_version
 from ccslab.vm.qemu import Channels, CommandLine
@@ -38,10 +38,7 @@ class Checkpoint:
 
         :raises UserError: there is none.
         """
-        manifest = folder / MANIFEST
-        if not manifest.is_file():
-            raise UserError("there is no checkpoint", where=folder, mend="make one with ensure()")
-        return cls(folder, str(json.loads(manifest.read_text())["name"]))
+        return cls(folder, _manifest(folder)["name"])
 
     def disk(self, name: str) -> Path:
         """A disk file of the checkpoint.
@@ -56,15 +53,36 @@ class Checkpoint:
         return path
 
 
+def _manifest(folder: Path) -> dict[str, str]:
+    """What was written of the checkpoint in a folder.
+
+    :raises UserError: there is none, or it is damaged.
+    """
+    try:
+        told = json.loads((folder / MANIFEST).read_bytes())
+        if isinstance(told["name"], str):
+            return dict(told)
+    except FileNotFoundError as error:
+        raise UserError("there is no checkpoint", where=folder, mend="make one with ensure()") from error
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise UserError(
+        "the checkpoint is damaged", where=folder / MANIFEST, mend="run the lab again with --keep"
+    )
+
+
 def inputs_of(machine: Machine, extra: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What decides a checkpoint of this guest: its files' content, how QEMU is called, and ``extra``."""
+    """What decides a checkpoint of this guest: its files' content, how QEMU is called, and ``extra``.
+
+    :raises Damaged: a file is not what was published.
+    """
     what = machine.what
     return {
-        "kernel": hash_file(what.kernel),
+        "kernel": hash_used(what.kernel),
         "initrd": hash_file(what.initrd) if what.initrd else "",
-        "image": hash_file(machine.image) if machine.image else "",
+        "image": hash_used(machine.image) if machine.image else "",
         "disks": [
-            {"size": disk.size_bytes, "base": hash_file(disk.base) if disk.base else ""}
+            {"size": disk.size_bytes, "base": hash_used(disk.base) if disk.base else ""}
             for disk in machine.disks
         ],
         "arguments": _arguments(machine),
@@ -128,7 +146,7 @@ def examine(machine: Machine, folder: Path) -> None:
 
     :raises UserError: it is of another kernel, image, QEMU or hardware.
     """
-    told = json.loads((folder / MANIFEST).read_text())
+    told = _manifest(folder)
     if told.get("key") != key_of(inputs_of(machine)):
         raise UserError(
             "the checkpoint is of another kernel, image or QEMU than is here now",
@@ -152,7 +170,8 @@ def ensure(
     :raises LabError: what ``prepare`` raises; the guest's logs stay in the store's ``work/checkpoint``.
     """
     store = store or Store()
-    inputs = inputs_of(make(store.root), extra)  # never entered, so nothing is written there
+    planned = make(store.root)  # never entered, so nothing is written there
+    inputs = inputs_of(planned, extra)
 
     def build(folder: Path) -> None:
         guest = store.work(KIND, key_of(inputs))
@@ -171,4 +190,5 @@ def ensure(
                 progress.console.print(f"  warning: {error.what}: booting it again")
         remove(guest)
 
-    return store.get(KIND, inputs, build)
+    # At most: a guest's memory as it is saved leaves out what the guest never wrote.
+    return store.get(KIND, inputs, build, needs_bytes=planned.hardware.memory_mib << 20)

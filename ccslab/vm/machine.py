@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from ccslab.errors import InfrastructureError, UserError
-from ccslab.store import disk_errors
+from ccslab.store import disk_errors, full
 from ccslab.vm.accel import TCG, Accel
 from ccslab.vm.checkpoint import Checkpoint
 from ccslab.vm.console import LOGIN, Console
@@ -269,7 +269,14 @@ class Machine:
     def save(self, name: str) -> float:
         """Save the running guest, memory and disks, under a name; returns the seconds it took."""
         begun = time.monotonic()
-        self._monitor(f"savevm {_tag(name)}")
+        try:
+            self._monitor(f"savevm {_tag(name)}")
+        except InfrastructureError as error:
+            if said := full(self.folder):  # of which QEMU says "Input/output error"
+                raise InfrastructureError(
+                    f"{said}: {error.what}", where=error.where, mend="free some space"
+                ) from error
+            raise
         return time.monotonic() - begun
 
     def load(self, name: str, *, clock: bool = False) -> float:

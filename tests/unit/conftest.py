@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from ccslab.store import Store
+from ccslab.store import Store, forget_used
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,6 +26,13 @@ settings.load_profile("ccs-lab")
 # the tests start: several of them interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def nothing_used() -> Iterator[None]:
+    """Each test begins as a process does that used no artifact."""
+    yield
+    forget_used()
 
 
 @pytest.fixture

@@ -245,3 +245,24 @@ def test_what_is_made_of_several_runs_is_named_by_lab_and_time(tmp_path: Path) -
     with again:
         assert run.state is State.RUNNING
     assert run.state is State.BROKEN
+
+
+def test_a_link_among_the_runs_is_no_run(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    with runs_of.create(elsewhere, lab="apache-cgi") as living:
+        folder = living.folder
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/link").symlink_to(folder)
+    (tmp_path / "runs/.gone-link").symlink_to(folder)
+    assert runs_of.listed(tmp_path / "runs") == []
+    assert runs_of.clean(tmp_path / "runs", keep=0) == []
+    assert (folder / runs_of.MARK).is_file()
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
+def test_a_hidden_folder_without_a_mark_is_not_ours(tmp_path: Path) -> None:
+    (tmp_path / "runs/.gone-thesis").mkdir(parents=True)
+    (tmp_path / "runs/.gone-thesis/text").touch()
+    (tmp_path / "runs/.gone-empty").mkdir()
+    runs_of.clean(tmp_path / "runs", keep=0)
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [".gone-thesis"]

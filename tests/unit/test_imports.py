@@ -10,10 +10,10 @@ from pathlib import Path
 import ccslab
 
 PACKAGE = Path(ccslab.__file__).parent
-GROUND = {"errors", "progress", "store", "process", "settings"}
+GROUND = {"errors", "output", "progress", "store", "process", "settings"}
 ALLOWED = {
     "sources": GROUND,
-    "policy": {"errors"},  # text in, text out
+    "policy": {"errors", "output"},  # text in, text out
     "kernel": GROUND | {"sources"},
     "rootfs": GROUND | {"sources"},
     "vm": GROUND,  # files in; how they were made is not its business
@@ -21,12 +21,13 @@ ALLOWED = {
     "evidence": GROUND | {"kernel", "policy", "labs"},
     "bench": GROUND | {"kernel", "rootfs", "policy", "vm", "labs", "evidence"},
     "errors": set(),
+    "output": {"errors"},
     "progress": set(),
     "store": {"errors", "progress"},
     "process": {"errors", "store"},
     "settings": {"errors", "store"},
     "quality": {"errors", "settings"},
-    "tasking": {"errors", "settings", "sources", "kernel", "evidence"},
+    "tasking": {"errors", "progress", "store", "settings", "sources", "kernel", "evidence"},
     "tasks": {"settings", "tasking", "kernel", "rootfs", "policy", "vm", "labs", "evidence", "bench"},
     "__main__": {"errors"},
     "__init__": set(),

@@ -236,7 +236,11 @@ def test_an_archive_with_the_right_hash(tmp_path: Path, tarball: Path, mine: Pat
     tree = source.fetch(Archive(tarball, hash_file(tarball)), store)
     assert (tree.version, tree.label) == ("6.12.7", "linux-6.12.7 6.12.7")
     assert read(tree.folder) == read(mine)
-    assert sorted(path.name for path in tree.folder.parent.iterdir()) == ["inputs.json", "tree"]
+    assert sorted(path.name for path in tree.folder.parent.iterdir()) == [
+        "inputs.json",
+        "record.json",
+        "tree",
+    ]
     work.follow(series(tmp_path), tree, tmp_path / "work/tree")
     assert (tmp_path / "work/tree/fs/mount.c").read_text() == "patched\n"
     assert read(tree.folder) == read(mine)

@@ -212,7 +212,10 @@ def test_a_program_that_may_not_be_executed(tmp_path: Path) -> None:
 
 
 def test_a_log_that_cannot_be_written_is_one_line() -> None:
-    with pytest.raises(InfrastructureError, match=r"^/dev/full: No space left on device - free some space"):
+    with pytest.raises(
+        InfrastructureError,
+        match=r"^/dev/full: disk full \(No space left on device\): .* free - free some space",
+    ):
         run(["echo", "x"], timeout_s=10, log=Path("/dev/full"))
 
 

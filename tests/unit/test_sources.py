@@ -205,7 +205,7 @@ def test_a_tree_is_fetched_once(store: Store, mirror: Path) -> None:
     assert (tree.label, tree.version, sorted(path.name for path in tree.folder.parent.iterdir())) == (
         "linux-source-tiny 1.2",
         "6.12.3",
-        ["inputs.json", "tree"],
+        ["inputs.json", "record.json", "tree"],
     )
     (mirror / "down").touch()
     assert source.fetch(one, store) == tree  # needs no network

@@ -15,14 +15,14 @@ import pytest
 
 from ccslab import store as storing
 from ccslab.errors import InfrastructureError, UserError
-from ccslab.store import Store, default_root, hash_file, hash_tree, key_of
+from ccslab.store import Store, cache, default_root, disk, hash_file, hash_tree, key_of, lock
 from tests.waiting import until
 
 Start = Callable[[str], subprocess.Popen[str]]
 INPUTS = {"version": 1}
 
 
-def left_in(store: Store, kind: str = "thing") -> list[str]:
+def left_in(store: Store, kind: str = "programs") -> list[str]:
     return sorted(path.name for path in (store.root / kind).glob("*"))
 
 
@@ -38,22 +38,22 @@ def never(folder: Path) -> None:
 
 
 def test_a_build_is_published_with_its_inputs(store: Store) -> None:
-    folder = store.get("thing", INPUTS, write("x"))
+    folder = store.get("programs", INPUTS, write("x"))
     assert (folder / "file").read_text() == "x"
     assert json.loads((folder / "inputs.json").read_text()) == INPUTS
     assert left_in(store) == [key_of(INPUTS)]
 
 
 def test_what_is_built_is_not_built_again(store: Store) -> None:
-    first = store.get("thing", INPUTS, write("x"))
-    assert store.has("thing", INPUTS)
-    assert store.get("thing", INPUTS, never) == first
+    first = store.get("programs", INPUTS, write("x"))
+    assert store.has("programs", INPUTS)
+    assert store.get("programs", INPUTS, never) == first
 
 
 def test_another_input_is_another_artifact(store: Store) -> None:
-    first = store.get("thing", INPUTS, write("x"))
-    assert not store.has("thing", {"version": 2})
-    assert store.get("thing", {"version": 2}, write("y")) != first
+    first = store.get("programs", INPUTS, write("x"))
+    assert not store.has("programs", {"version": 2})
+    assert store.get("programs", {"version": 2}, write("y")) != first
 
 
 def test_the_order_of_inputs_does_not_count() -> None:
@@ -66,9 +66,9 @@ def test_a_failed_build_leaves_nothing(store: Store) -> None:
         raise UserError("hunk 1 does not apply")
 
     with pytest.raises(UserError):
-        store.get("thing", INPUTS, build)
+        store.get("programs", INPUTS, build)
     assert left_in(store) == []
-    assert (store.get("thing", INPUTS, write("x")) / "file").is_file()
+    assert (store.get("programs", INPUTS, write("x")) / "file").is_file()
 
 
 def test_ctrl_c_leaves_nothing(store: Store) -> None:
@@ -77,7 +77,7 @@ def test_ctrl_c_leaves_nothing(store: Store) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        store.get("thing", INPUTS, build)
+        store.get("programs", INPUTS, build)
     assert left_in(store) == []
 
 
@@ -93,7 +93,7 @@ BUILD = """
         while not Path("{go}").exists():
             time.sleep(0.01)
         (folder / "file").write_text("whole")
-    print(Store(Path("{root}")).get("thing", {inputs}, build))
+    print(Store(Path("{root}")).get("programs", {inputs}, build))
 """
 
 
@@ -107,9 +107,9 @@ def test_killed_in_the_middle_and_started_again(store: Store, tmp_path: Path, ot
     until((tmp_path / "started").exists, "the build has begun")
     first.kill()
     first.wait(10)
-    assert not store.has("thing", INPUTS)
+    assert not store.has("programs", INPUTS)
     assert left_in(store) == [f"{key_of(INPUTS)}.part"]
-    folder = store.get("thing", INPUTS, write("again"))
+    folder = store.get("programs", INPUTS, write("again"))
     assert (folder / "file").read_text() == "again"
     assert left_in(store) == [folder.name]
 
@@ -121,17 +121,17 @@ def test_what_a_killed_build_left_is_removed_by_a_build_of_another_key(
     until((tmp_path / "started").exists, "the build has begun")
     first.kill()
     first.wait(10)
-    store.get("thing", {"version": 2}, write("x"))
+    store.get("programs", {"version": 2}, write("x"))
     assert left_in(store) == [key_of({"version": 2})]
 
 
 def test_a_build_under_way_is_not_removed_by_another(store: Store, tmp_path: Path, other_run: Start) -> None:
     first = other_run(builder(store, tmp_path))
     until((tmp_path / "started").exists, "the build has begun")
-    store.get("thing", {"version": 2}, write("x"))
+    store.get("programs", {"version": 2}, write("x"))
     (tmp_path / "go").touch()
     assert first.wait(20) == 0, first.communicate()[0]
-    assert (store.get("thing", INPUTS, never) / "file").read_text() == "whole"
+    assert (store.get("programs", INPUTS, never) / "file").read_text() == "whole"
 
 
 def test_two_runs_at_once_build_once(store: Store, tmp_path: Path, other_run: Start) -> None:
@@ -143,7 +143,7 @@ def test_two_runs_at_once_build_once(store: Store, tmp_path: Path, other_run: St
     assert f"(process {first.pid})" in second.stdout.readline()  # it waits, and says for whom
     (tmp_path / "go").touch()
     said = [run.communicate(timeout=20)[0].split()[-1] for run in (first, second)]
-    assert said[0] == said[1] == str(store.path("thing", INPUTS))
+    assert said[0] == said[1] == str(store.path("programs", INPUTS))
     assert (tmp_path / "log").read_text() == "built\n"
 
 
@@ -166,7 +166,7 @@ def test_a_dead_holder_frees_the_lock(store: Store, tmp_path: Path, other_run: S
 def test_a_lock_is_not_waited_for_without_end(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storing, "LOCK_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(lock, "LOCK_TIMEOUT_S", 0.2)
     with (
         store.lock("one"),
         pytest.raises(InfrastructureError, match=rf"process {os.getpid()}\) does not end"),
@@ -185,7 +185,7 @@ def test_disk_full_is_one_line_and_publishes_nothing(store: Store) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
     try:
         with pytest.raises(InfrastructureError, match=r"File too large - free.*CCSLAB_CACHE") as caught:
-            store.get("thing", INPUTS, build)
+            store.get("programs", INPUTS, build)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert caught.value.exit_code == 3
@@ -202,39 +202,40 @@ from ccslab.errors import InfrastructureError
 from ccslab.store import Store
 store = Store(Path("{tmp_path}/cache"))
 try:
-    store.get("thing", {{"version": 1}}, lambda folder: (folder / "big").write_bytes(bytes(10**6)) and None)
+    store.get("programs", {{"version": 1}}, lambda part: (part / "big").write_bytes(bytes(10**6)) and None)
 except InfrastructureError as error:
     print(error)
-print(sorted(path.name for path in store.root.glob("thing/*")), store.has("thing", {{"version": 1}}))
+print(sorted(path.name for path in store.root.glob("programs/*")), store.has("programs", {{"version": 1}}))
 END
     """
     done = subprocess.run(
         ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script],
-        env={**os.environ, "PYTHONPATH": str(Path(storing.__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(Path(storing.__file__).parents[2])},
         capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     first, second = done.stdout.splitlines() or [done.stderr, ""]
-    assert "No space left on device - free some space" in first
+    assert "disk full (No space left on device): " in first
     assert second == "[] False"
 
 
 def test_an_error_that_is_not_the_disks_gets_no_disk_advice(store: Store) -> None:
     with pytest.raises(InfrastructureError, match="No such file") as caught:
-        store.get("thing", INPUTS, lambda folder: (folder / "nosuch/file").write_text("x") and None)
+        store.get("programs", INPUTS, lambda folder: (folder / "nosuch/file").write_text("x") and None)
     assert caught.value.mend == ""
 
 
 def test_a_cache_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InfrastructureError, match=f"^{tmp_path}/file/cache.*: Not a directory"):
-        Store(tmp_path / "file" / "cache").get("thing", INPUTS, write("x"))
+        Store(tmp_path / "file" / "cache").get("programs", INPUTS, write("x"))
 
 
-def test_a_folder_without_inputs_is_no_artifact(store: Store) -> None:
-    folder = store.path("thing", INPUTS)
+def test_a_folder_without_a_record_is_no_artifact(store: Store) -> None:
+    cache.make(store.root)
+    folder = store.path("programs", INPUTS)
     folder.mkdir(parents=True)
     (folder / "stale").touch()
-    assert (store.get("thing", INPUTS, write("x")) / "file").is_file()
+    assert (store.get("programs", INPUTS, write("x")) / "file").is_file()
     assert not (folder / "stale").exists()
 
 
@@ -245,13 +246,13 @@ def test_killed_while_removing_no_half_artifact_is_left(
         (path / "file").unlink()
         raise KeyboardInterrupt
 
-    folder = store.get("thing", INPUTS, write("x"))
+    folder = store.get("programs", INPUTS, write("x"))
     with monkeypatch.context() as patched:
-        patched.setattr(storing.shutil, "rmtree", killed)
+        patched.setattr(disk.shutil, "rmtree", killed)
         with pytest.raises(KeyboardInterrupt):
             storing.remove(folder)
-    assert not store.has("thing", INPUTS)
-    assert (store.get("thing", INPUTS, write("y")) / "file").read_text() == "y"
+    assert not store.has("programs", INPUTS)
+    assert (store.get("programs", INPUTS, write("y")) / "file").read_text() == "y"
     assert left_in(store) == [folder.name]
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from ccslab.errors import InfrastructureError
 from ccslab.process import need, started
+from ccslab.store import temporary
 
 TIMEOUT_S = 120.0
 # The page's script says so once the recording's player has drawn its first picture.
@@ -51,12 +51,12 @@ def shown(page: Path, view: View = VIEWS[0]) -> Iterator[webdriver.Remote]:
     :raises InfrastructureError: Chromium is not installed or failed, or did not draw the page in time.
     """
     with contextlib.ExitStack() as stack:
-        profile = stack.enter_context(tempfile.TemporaryDirectory(prefix="ccslab-chromium-"))
+        profile = stack.enter_context(temporary.folder("chromium"))
         url = stack.enter_context(_service())
         direct = Proxy({"proxyType": ProxyType.DIRECT})
         client = ClientConfig(url, proxy=direct, timeout=int(TIMEOUT_S))
         try:
-            driver = webdriver.Remote(url, options=_options(view, Path(profile)), client_config=client)
+            driver = webdriver.Remote(url, options=_options(view, profile), client_config=client)
             stack.callback(driver.quit)
             driver.get(page.resolve().as_uri())
             WebDriverWait(driver, TIMEOUT_S).until(lambda one: one.execute_script(READY))

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -17,7 +16,8 @@ from ccslab.kernel.port.mail import encode
 from ccslab.kernel.port.sides import File, read
 from ccslab.kernel.port.walk import PortedPatch
 from ccslab.kernel.series import Series, apply_series, inside, load_patches
-from ccslab.store import disk_errors, hash_file
+from ccslab.output import check_folder
+from ccslab.store import disk_errors, hash_file, temporary
 
 SERIES = "series"
 REPORT = "report.md"
@@ -73,8 +73,7 @@ def open_folder(path: Path, identity: Identity, *, force: bool = False) -> Folde
     :param force: write over what is there.
     :raises UserError: something else is there, or what we wrote was changed by hand.
     """
-    if path.exists() and not path.is_dir():
-        raise UserError("is no folder", where=path)
+    check_folder(path, "--out")  # not after the port, which takes half a minute
     state = _state(path / STATE)
     mine = state.get("origin") == identity.origin and state.get("target") == identity.target
     folder = Folder(path, identity, state.get("written", {}), state.get("asked", {}) if mine else {})
@@ -128,8 +127,8 @@ def verify(patches: Sequence[PortedPatch], series: Series, new: Path) -> int:
     :raises InfrastructureError: that does not give what the port says.
     """
     settled = [one for one in patches if one.settled and one.new]
-    with tempfile.TemporaryDirectory(prefix="ccslab-port-") as aside:
-        written, scratch = Path(aside) / "series", Path(aside) / "tree"
+    with temporary.folder("port") as aside:
+        written, scratch = aside / "series", aside / "tree"
         scratch.mkdir()
         for one in settled:
             path = written / one.name

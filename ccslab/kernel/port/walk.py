@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from ccslab.kernel.port.file import ORDER, Clash, Labels, Outcome, Verdict
 from ccslab.kernel.port.sides import File, Sides, read, write
 from ccslab.kernel.port.tools import Differ
 from ccslab.kernel.series import Patch, Series, apply_series
-from ccslab.store import remove
+from ccslab.store import remove, temporary
 
 MARKERS_SHOWN = 6
 
@@ -78,8 +77,8 @@ def port(series: Series, old: Tree, new: Tree, answers: Answers) -> list[PortedP
 
     :raises UserError: the series does not apply to its own tree.
     """
-    with tempfile.TemporaryDirectory(prefix="ccslab-port-") as scratch:
-        return list(_Walk(series, old, new, answers, Path(scratch)).patches())
+    with temporary.folder("port") as scratch:
+        return list(_Walk(series, old, new, answers, scratch).patches())
 
 
 @dataclass(frozen=True)
