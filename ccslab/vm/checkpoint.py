@@ -56,6 +56,12 @@ class Checkpoint:
         return path
 
 
+def private(folder: Path) -> None:
+    """Make a folder that only its owner may enter: a guest's memory, with all that was typed, is in it."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+
+
 def inputs_of(machine: Machine, extra: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What decides a checkpoint of this guest: its files' content, how QEMU is called, and ``extra``."""
     what = machine.what
@@ -163,4 +169,6 @@ def ensure(
                 progress.console.print(f"  warning: {error.what}: booting it again")
         remove(guest)
 
-    return store.get(KIND, inputs, build)
+    folder = store.get(KIND, inputs, build)
+    private(folder)  # also one of earlier days
+    return folder

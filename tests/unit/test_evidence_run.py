@@ -245,3 +245,18 @@ def test_what_is_made_of_several_runs_is_named_by_lab_and_time(tmp_path: Path) -
     with again:
         assert run.state is State.RUNNING
     assert run.state is State.BROKEN
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_a_run_s_files_are_as_the_umask_says_in_a_folder_nobody_else_enters(
+    tmp_path: Path, umask: int, mode: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        with recording(tmp_path, sample.passed(), manifest()) as run:
+            pass
+    finally:
+        os.umask(before)
+    assert run.folder.stat().st_mode & 0o777 == 0o700
+    found = {name: (run.folder / name).stat().st_mode & 0o777 for name in ("results.json", "manifest.json")}
+    assert found == {"results.json": mode, "manifest.json": mode}
