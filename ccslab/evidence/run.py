@@ -100,8 +100,8 @@ def create(
     with disk_errors(runs):
         runs.mkdir(parents=True, exist_ok=True)
         # Filled and locked under another name: a folder with a run's name is at no instant without its mark.
+        # Nobody else may enter it, as mkdtemp makes it: audit logs, guests' memory and a key are in there.
         aside = Path(tempfile.mkdtemp(prefix=_NEW, dir=runs))
-        aside.chmod(0o755)
         lock = os.open(aside / MARK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -7,7 +7,7 @@ import functools
 import json
 import os
 import re
-import tempfile
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -34,21 +34,20 @@ def one_line(text: str) -> str:
 
 
 def write(path: Path, content: bytes) -> Path:
-    """Write a file so that it is whole or absent, whenever we are killed.
+    """Write a file so that it is whole or absent, whenever we are killed; of the mode that the umask says.
 
     :raises InfrastructureError: the disk is full or the folder cannot be written.
     """
     with disk_errors(path):
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         try:
-            with os.fdopen(handle, "wb") as stream:
+            with aside.open("xb") as stream:  # not mkstemp's: who may read it is what the umask says
                 stream.write(content)
                 stream.flush()
-                os.fchmod(stream.fileno(), 0o644)
                 os.fsync(stream.fileno())
-            Path(name).replace(path)
+            aside.replace(path)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            aside.unlink(missing_ok=True)
             raise
         store.sync(path.parent)
     return path

@@ -71,6 +71,12 @@ def _manifest(folder: Path) -> dict[str, str]:
     )
 
 
+def private(folder: Path) -> None:
+    """Make a folder that only its owner may enter: a guest's memory, with all that was typed, is in it."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+
+
 def inputs_of(machine: Machine, extra: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What decides a checkpoint of this guest: its files' content, how QEMU is called, and ``extra``.
 
@@ -191,4 +197,6 @@ def ensure(
         remove(guest)
 
     # At most: a guest's memory as it is saved leaves out what the guest never wrote.
-    return store.get(KIND, inputs, build, needs_bytes=planned.hardware.memory_mib << 20)
+    folder = store.get(KIND, inputs, build, needs_bytes=planned.hardware.memory_mib << 20)
+    private(folder)  # also one of earlier days
+    return folder

@@ -266,3 +266,18 @@ def test_a_hidden_folder_without_a_mark_is_not_ours(tmp_path: Path) -> None:
     (tmp_path / "runs/.gone-empty").mkdir()
     runs_of.clean(tmp_path / "runs", keep=0)
     assert [path.name for path in (tmp_path / "runs").iterdir()] == [".gone-thesis"]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_a_run_s_files_are_as_the_umask_says_in_a_folder_nobody_else_enters(
+    tmp_path: Path, umask: int, mode: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        with recording(tmp_path, sample.passed(), manifest()) as run:
+            pass
+    finally:
+        os.umask(before)
+    assert run.folder.stat().st_mode & 0o777 == 0o700
+    found = {name: (run.folder / name).stat().st_mode & 0o777 for name in ("results.json", "manifest.json")}
+    assert found == {"results.json": mode, "manifest.json": mode}

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ccslab.store import key_of
-from ccslab.vm.checkpoint import inputs_of
+from ccslab.vm.checkpoint import inputs_of, private
+from ccslab.vm.disks import Disks
 from ccslab.vm.machine import Machine
 from ccslab.vm.qemu import CommandLine, Hardware
 
@@ -46,3 +47,16 @@ def test_a_harness_that_calls_qemu_otherwise_has_other_checkpoints(
     called = CommandLine.argv
     monkeypatch.setattr(CommandLine, "argv", lambda self: [*called(self), "-device", "virtio-balloon-pci"])
     assert key_of(inputs(tmp_path)) != before
+
+
+def test_a_guest_s_folder_is_its_owner_s_alone(tmp_path: Path) -> None:
+    """Its memory is in there; also in a copy, and where an earlier guest left the folder open."""
+    folders = [tmp_path / name for name in ("guest", "copy", "earlier")]
+    folders[2].mkdir(mode=0o755)
+    disks = Disks(folders[0], None, [])
+    disks.hold()
+    disks.state = None  # nothing to copy
+    disks.copy(folders[1])
+    private(folders[2])
+    assert [folder.stat().st_mode & 0o777 for folder in folders] == [0o700] * 3
+    disks.release()
