@@ -32,8 +32,8 @@ IMAGE = "arch/x86/boot/bzImage"
 COMPRESSED = "arch/x86/boot/compressed"
 RECIPE = 2
 """How a kernel is built: 1 could make a boot image of another kernel."""
-OBJECTS_BYTES = 1 << 30
-"""What the first build of a kernel leaves in its work folder and in ccache, at least."""
+OBJECTS_BYTES = 512 << 20
+"""What the first build of a kernel needs; 6.12 left 305 MiB of objects, 67 in ccache, 34 in the artifact."""
 MAKE_ARCH = {"x86_64": "x86_64", "i386": "i386"}
 
 

@@ -19,7 +19,7 @@ from ccslab.errors import InfrastructureError, UserError
 from ccslab.kernel import build as building
 from ccslab.kernel.series import NO_PATCHES, load_series
 from ccslab.kernel.source import Tree
-from ccslab.store import Store
+from ccslab.store import Damaged, Store, disk, examine_used, record
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,6 +112,56 @@ def test_the_artifact_has_all_its_parts(lab: Lab) -> None:
 def test_nothing_to_do_compiles_nothing(lab: Lab) -> None:
     first = lab.build()
     assert lab.build() == first
+    assert lab.sources == []
+
+
+def of_the_store(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The lab's tree as an artifact of very many files, made again if it is damaged."""
+    monkeypatch.setattr(record, "MANY", 1)
+
+    def unpack(folder: Path) -> None:
+        shutil.copytree(lab.folder / "pristine", folder / "tree")
+
+    made = lab.store.get("tree", {"version": 1}, unpack)
+    again = Tree("tiny 1", "6.12.0", {"sha256": "0" * 64}, "tiny", made / "tree", artifact=made)
+    monkeypatch.setattr(Lab, "tree", again)
+    return made
+
+
+def test_no_kernel_is_built_of_a_damaged_tree(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = of_the_store(lab, monkeypatch)
+    (tree / "tree/security/tomoyo/file.c").write_text("")
+    assert lab.store.has("tree", {"version": 1})  # a use does not look so deep
+    with pytest.raises(Damaged, match=r"security/tomoyo/file.c has 0 bytes"):
+        lab.build()
+    assert lab.sources == []
+
+
+def test_what_was_made_of_a_damaged_tree_is_made_again(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = of_the_store(lab, monkeypatch)
+    path = tree / "tree/security/tomoyo/file.c"
+    about = path.stat()
+    path.write_text("evil".ljust(about.st_size))  # the work tree's file will be a hard link to it
+    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+    assert "evil" in (lab.build() / "bzImage").read_text()
+    (told,) = examine_used()
+    assert "security/tomoyo/file.c has other bytes" in told
+    of_the_store(lab, monkeypatch)
+    lab.patch(mount="one")
+    second = lab.build()
+    assert "evil" not in (second / "bzImage").read_text()
+    assert lab.sources == FILES
+    lab.patch(mount="two")
+    lab.build()
+    assert lab.sources == ["security/tomoyo/mount.c"]
+
+
+def test_space_for_a_first_build_is_looked_for(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk, "free", lambda path: 100 << 20)
+    with pytest.raises(
+        InfrastructureError, match=r"not enough space: 100.0 MiB free, building a kernel needs 512.0 MiB"
+    ):
+        lab.build()
     assert lab.sources == []
 
 

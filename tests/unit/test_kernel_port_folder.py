@@ -224,6 +224,14 @@ def test_a_folder_with_something_else_in_it(clashing: Trees, tmp_path: Path) -> 
     refused("is no folder", clashing, tmp_path / "full/series")
 
 
+@pytest.mark.parametrize("out", ["/proc/nosuch", "/dev/null/below", "/proc/self/status"])
+def test_a_folder_that_cannot_be_written_is_refused_before_the_port(
+    clashing: Trees, out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command.walk, "port", None)
+    refused(rf"{out}: (is no folder|cannot be written).* - give another --out", clashing, Path(out))
+
+
 @pytest.mark.parametrize("tree", ["old", "new"])
 def test_a_folder_in_a_tree(clashing: Trees, tree: str) -> None:
     refused("is in a kernel tree, which is only read", clashing, clashing.root / tree / "out")

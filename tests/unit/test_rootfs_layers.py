@@ -14,7 +14,7 @@ import pytest
 from ccslab.errors import InfrastructureError, UserError
 from ccslab.rootfs import base, build, enclosure, image
 from ccslab.rootfs.recipe import Recipe, load_recipe
-from ccslab.store import Store, key_of
+from ccslab.store import Store, disk, key_of
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = "apache2 2.4.65-1\nnkf 1:2.1.5-1\n"
@@ -210,3 +210,31 @@ def test_an_image_that_is_too_small_is_told_so(recipe: Recipe, tmp_path: Path) -
     error = image.failure(said, recipe, tmp_path / "log")
     assert "does not fit into 1024 MiB" in str(error)
     assert "image.size_mib" in error.mend
+
+
+def test_a_full_host_disk_is_not_an_image_that_is_too_small(
+    recipe: Recipe, store: Store, mmdebstrap: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "image: making the file system\nmke2fs: No space left on device while populating"
+    made = base.build(recipe, "x86_64", store, urls=url)
+    monkeypatch.setattr(image.enclosure, "run", lambda *given, **named: (1, said))
+    monkeypatch.setattr(disk, "free", lambda path: 5000 if path.name.endswith(".part") else 1 << 40)
+    content = image.Content(programs={}, overlays=[], hooks=[])
+    with pytest.raises(InfrastructureError, match=r"disk full: 4.9 KiB free at .*CCSLAB_CACHE=DIR") as caught:
+        image.build(recipe, "x86_64", store, made=made, content=content, wanted={"image": 1})
+    assert "does not fit" not in str(caught.value)
+
+
+def test_space_for_an_image_is_looked_for_first(
+    recipe: Recipe, store: Store, mmdebstrap: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = base.build(recipe, "x86_64", store, urls=url)
+    with (made / base.TARBALL).open("ab") as tarball:
+        tarball.truncate(500 << 20)
+    monkeypatch.setattr(disk, "free", lambda path: 100 << 20)
+    with pytest.raises(
+        InfrastructureError, match=r"not enough space: 100.0 MiB free, making rootfs needs 500.0 MiB"
+    ):
+        image.build(
+            recipe, "x86_64", store, made=made, content=image.Content({}, [], []), wanted={"image": 1}
+        )

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from ccslab.store import key_of
-from ccslab.vm.checkpoint import inputs_of, private
+from ccslab.errors import InfrastructureError, UserError
+from ccslab.store import disk, key_of
+from ccslab.vm.checkpoint import Checkpoint, inputs_of, private
 from ccslab.vm.disks import Disks
 from ccslab.vm.machine import Machine
 from ccslab.vm.qemu import CommandLine, Hardware
@@ -60,3 +61,34 @@ def test_a_guest_s_folder_is_its_owner_s_alone(tmp_path: Path) -> None:
     private(folders[2])
     assert [folder.stat().st_mode & 0o777 for folder in folders] == [0o700] * 3
     disks.release()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"name": 3}', b"\xff"])
+def test_a_damaged_manifest_is_said_to_be_that(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "checkpoint.json").write_bytes(content)
+    with pytest.raises(UserError, match="the checkpoint is damaged"):
+        Checkpoint.read(tmp_path)
+
+
+class FakeQmp:
+    """A monitor that says the same to whatever it is asked."""
+
+    def __init__(self, said: str) -> None:
+        self.said = said
+
+    def monitor(self, line: str, timeout_s: float) -> str:
+        return self.said
+
+
+def test_a_full_disk_is_told_of_a_guest_that_cannot_be_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bzImage").touch()
+    machine = Machine(tmp_path / "bzImage", None, tmp_path / "guest")
+    said = "Error: Error while writing VM state: Input/output error"
+    monkeypatch.setattr(machine, "qmp", FakeQmp(said), raising=False)
+    with pytest.raises(InfrastructureError, match=r"^QEMU: savevm ready: Error"):
+        machine.save("ready")
+    monkeypatch.setattr(disk, "free", lambda path: 12 << 10)
+    with pytest.raises(InfrastructureError, match=r"disk full: 12.0 KiB free at .*guest: savevm ready"):
+        machine.save("ready")
