@@ -7,15 +7,20 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from ccslab import sets
 from ccslab.errors import EXIT_PASSED, EXIT_VERDICT, UserError
 from ccslab.settings import Settings
 
 PYTHON_FILES = ("ccslab", "tasks.py", "tests", "labs")
+# As modules: the scripts beside the interpreter know only the place where they were installed.
 LINTERS: Sequence[Sequence[str]] = (
-    ("ruff", "format", "--check", *PYTHON_FILES),
-    ("ruff", "check", *PYTHON_FILES),
-    ("mypy",),
+    (sys.executable, "-m", "ruff", "format", "--check", *PYTHON_FILES),
+    (sys.executable, "-m", "ruff", "check", *PYTHON_FILES),
+    (sys.executable, "-m", "mypy"),
 )
+LINTED = ("test", "plots", "pictures")
+"""The sets that linters need: mypy reads the types of all that is imported."""
+TESTED = (*LINTED, "peers")
 
 # Those with a guest, one after the other, beside all others (tests/integration/conftest.py).
 SIDE_BY_SIDE = ("-n", "2", "--dist", "loadscope")
@@ -23,6 +28,7 @@ SIDE_BY_SIDE = ("-n", "2", "--dist", "loadscope")
 SHELL_SCRIPTS = (
     "inv",
     ".ci/run",
+    "requirements/lock",
     "ccslab/rootfs/*.sh",
     "labs/controls/guest/*",
     "labs/interface/guest/*",
@@ -31,7 +37,12 @@ SHELL_SCRIPTS = (
 
 
 def lint(settings: Settings) -> int:
-    """Run every linter; returns 0, or 1 if one of them complains."""
+    """Run every linter; returns 0, or 1 if one of them complains.
+
+    :raises InfrastructureError: what they need cannot be installed.
+    """
+    for name in LINTED:
+        sets.need(name)
     scripts = [str(path) for pattern in SHELL_SCRIPTS for path in sorted(settings.root.glob(pattern))]
     failed = [argv for argv in (*LINTERS, ["shellcheck", *scripts]) if _call(settings, argv)]
     return EXIT_VERDICT if failed else EXIT_PASSED
@@ -44,9 +55,12 @@ def check(settings: Settings, *, only: str = "", quick: bool = False) -> int:
 
     :param quick: leave out what boots a guest.
     :raises UserError: ``only`` is not there.
+    :raises InfrastructureError: what the tests need cannot be installed.
     """
     if only and not (settings.root / only.partition("::")[0]).exists():
         raise UserError("there is no such test file or folder", where=only, mend="name one below tests")
+    for name in TESTED:
+        sets.need(name)
     if not only and lint(settings):
         return EXIT_VERDICT
     marked = " and ".join(
