@@ -64,7 +64,7 @@ def lab_task(*args: Any, **options: Any) -> Callable[[Callable[..., Any]], Any]:
 def choose(c: Context, **flags: object) -> Settings:
     """The settings of this run; its mirrors are this process's from now on."""
     settings = settings_of.read(c.config.get("lab", {}), **flags)
-    mirrors.configure(settings.mirror)
+    mirrors.configure(settings.mirror, settings.keyring)
     return settings
 
 
