@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from ccslab import sets
 from ccslab.errors import EXIT_PASSED, EXIT_VERDICT, UserError
 from ccslab.settings import Settings
+from ccslab.store import hash_tree
 
-PYTHON_FILES = ("ccslab", "tasks.py", "tests", "labs")
+PYTHON_FILES = ("ccslab", "noxfile.py", "tasks.py", "tests", "labs")
 # As modules: the scripts beside the interpreter know only the place where they were installed.
 LINTERS: Sequence[Sequence[str]] = (
     (sys.executable, "-m", "ruff", "format", "--check", *PYTHON_FILES),
@@ -49,7 +50,7 @@ def lint(settings: Settings) -> int:
 
 
 def check(settings: Settings, *, only: str = "", quick: bool = False) -> int:
-    """Lint, then pytest over all (or ``only``) tests; its summary line comes last. Returns an exit code.
+    """Lint, other Pythons, pytest over all (or ``only``) tests; its summary comes last. Returns an exit code.
 
     Tests marked ``nightly`` run only where their file is named.
 
@@ -62,6 +63,8 @@ def check(settings: Settings, *, only: str = "", quick: bool = False) -> int:
     for name in TESTED:
         sets.need(name)
     if not only and lint(settings):
+        return EXIT_VERDICT
+    if not only and _other_pythons(settings):
         return EXIT_VERDICT
     marked = " and ".join(
         f"not {marker}" for marker, out in (("guest", quick), ("nightly", ".py" not in only)) if out
@@ -80,6 +83,13 @@ def check(settings: Settings, *, only: str = "", quick: bool = False) -> int:
             if "pytest.mark.nightly" in path.read_text():
                 print(f"left out, for the night: ./inv test --only {path.relative_to(settings.root)}")
     return EXIT_VERDICT if _call(settings, argv) else EXIT_PASSED
+
+
+def _other_pythons(settings: Settings) -> int:
+    """noxfile.py, its environments kept in the cache for as long as the locks are the same."""
+    locks = hash_tree(*(settings.root / "requirements" / f"{name}.txt" for name in ("core", "test")))
+    environments = settings.store.work("nox", locks[:12])
+    return _call(settings, [sys.executable, "-m", "nox", "--envdir", str(environments)])
 
 
 def _call(settings: Settings, argv: Sequence[str]) -> int:

@@ -26,7 +26,7 @@ ALLOWED = {
     "process": {"errors", "store"},
     "settings": {"errors", "store"},
     "sets": {"errors", "process", "settings"},
-    "quality": {"errors", "settings", "sets"},
+    "quality": {"errors", "settings", "sets", "store"},
     "tasking": {"errors", "settings", "sources", "kernel", "evidence"},
     "tasks": {"settings", "tasking", "kernel", "rootfs", "policy", "vm", "labs", "evidence", "bench"},
     "__main__": {"errors"},
