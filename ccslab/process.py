@@ -146,7 +146,7 @@ def started(
                 raise InfrastructureError(f"{name} cannot run there: no such folder", where=cwd) from error
             raise InfrastructureError(
                 f"{name} is not installed",
-                mend="delete .venv/.prepared and run ./inv, it installs what is missing",
+                mend="run ./inv --prepare core, it installs what is missing",
             ) from error
         except (OSError, ValueError) as error:
             raise InfrastructureError(f"{name} cannot be started: {error}") from error

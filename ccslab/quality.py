@@ -7,15 +7,21 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from ccslab import sets
 from ccslab.errors import EXIT_PASSED, EXIT_VERDICT, UserError
 from ccslab.settings import Settings
+from ccslab.store import hash_tree
 
-PYTHON_FILES = ("ccslab", "tasks.py", "tests", "labs")
+PYTHON_FILES = ("ccslab", "noxfile.py", "tasks.py", "tests", "labs")
+# As modules: the scripts beside the interpreter know only the place where they were installed.
 LINTERS: Sequence[Sequence[str]] = (
-    ("ruff", "format", "--check", *PYTHON_FILES),
-    ("ruff", "check", *PYTHON_FILES),
-    ("mypy",),
+    (sys.executable, "-m", "ruff", "format", "--check", *PYTHON_FILES),
+    (sys.executable, "-m", "ruff", "check", *PYTHON_FILES),
+    (sys.executable, "-m", "mypy"),
 )
+LINTED = ("test", "plots", "pictures")
+"""The sets that linters need: mypy reads the types of all that is imported."""
+TESTED = (*LINTED, "peers")
 
 # Those with a guest, one after the other, beside all others (tests/integration/conftest.py).
 SIDE_BY_SIDE = ("-n", "2", "--dist", "loadscope")
@@ -23,6 +29,7 @@ SIDE_BY_SIDE = ("-n", "2", "--dist", "loadscope")
 SHELL_SCRIPTS = (
     "inv",
     ".ci/run",
+    "requirements/lock",
     "ccslab/rootfs/*.sh",
     "labs/controls/guest/*",
     "labs/interface/guest/*",
@@ -31,23 +38,33 @@ SHELL_SCRIPTS = (
 
 
 def lint(settings: Settings) -> int:
-    """Run every linter; returns 0, or 1 if one of them complains."""
+    """Run every linter; returns 0, or 1 if one of them complains.
+
+    :raises InfrastructureError: what they need cannot be installed.
+    """
+    for name in LINTED:
+        sets.need(name)
     scripts = [str(path) for pattern in SHELL_SCRIPTS for path in sorted(settings.root.glob(pattern))]
     failed = [argv for argv in (*LINTERS, ["shellcheck", *scripts]) if _call(settings, argv)]
     return EXIT_VERDICT if failed else EXIT_PASSED
 
 
 def check(settings: Settings, *, only: str = "", quick: bool = False) -> int:
-    """Lint, then pytest over all (or ``only``) tests; its summary line comes last. Returns an exit code.
+    """Lint, other Pythons, pytest over all (or ``only``) tests; its summary comes last. Returns an exit code.
 
     Tests marked ``nightly`` run only where their file is named.
 
     :param quick: leave out what boots a guest.
     :raises UserError: ``only`` is not there.
+    :raises InfrastructureError: what the tests need cannot be installed.
     """
     if only and not (settings.root / only.partition("::")[0]).exists():
         raise UserError("there is no such test file or folder", where=only, mend="name one below tests")
+    for name in TESTED:
+        sets.need(name)
     if not only and lint(settings):
+        return EXIT_VERDICT
+    if not only and _other_pythons(settings):
         return EXIT_VERDICT
     marked = " and ".join(
         f"not {marker}" for marker, out in (("guest", quick), ("nightly", ".py" not in only)) if out
@@ -66,6 +83,13 @@ def check(settings: Settings, *, only: str = "", quick: bool = False) -> int:
             if "pytest.mark.nightly" in path.read_text():
                 print(f"left out, for the night: ./inv test --only {path.relative_to(settings.root)}")
     return EXIT_VERDICT if _call(settings, argv) else EXIT_PASSED
+
+
+def _other_pythons(settings: Settings) -> int:
+    """noxfile.py, its environments kept in the cache for as long as the locks are the same."""
+    locks = hash_tree(*(settings.root / "requirements" / f"{name}.txt" for name in ("core", "test")))
+    environments = settings.store.work("nox", locks[:12])
+    return _call(settings, [sys.executable, "-m", "nox", "--envdir", str(environments)])
 
 
 def _call(settings: Settings, argv: Sequence[str]) -> int:

@@ -36,6 +36,8 @@ class Settings:
     cache: str = ""
     mirror: str = ""
     """Debian mirrors instead of those of the host's apt."""
+    keyring: str = ""
+    """The file with Debian's keys; "" for where Debian's package has it."""
     root: Path = ROOT
 
     @property

@@ -104,7 +104,7 @@ def _damaged(*, also_many: bool, why: str = "") -> bool:
 def choose(c: Context, **flags: object) -> Settings:
     """The settings of this run; its mirrors are this process's from now on."""
     settings = settings_of.read(c.config.get("lab", {}), **flags)
-    mirrors.configure(settings.mirror)
+    mirrors.configure(settings.mirror, settings.keyring)
     return settings
 
 

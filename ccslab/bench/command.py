@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ccslab import progress
+from ccslab import progress, sets
 from ccslab.bench import comparison, guest, measurement, plan, plot, program, table
 from ccslab.bench.measurement import Measured, Measurement, Subject
 from ccslab.errors import UserError
@@ -39,6 +39,7 @@ def run(settings: Settings, *, plan_name: str = "short", against_baseline: bool 
     """
     asked = plan.find(plan_name)
     name = catalog.find(settings).name
+    sets.need("plots")
     expected = measurement.read(_baseline(settings, name)) if against_baseline else None
     artifact, programs = kernel.build(settings), program.made(settings)
     subject = subject_of(name, artifact, programs)

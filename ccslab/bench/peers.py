@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from ccslab import progress
+from ccslab import progress, sets
 from ccslab.bench import apparmor, guest, program, table
 from ccslab.bench.command import subject_of
 from ccslab.bench.measurement import SCHEMA, Measured, Subject
@@ -85,6 +85,8 @@ def run(settings: Settings, *, most: int | None = None) -> Path:
     calls, wanted = peers(most)
     settings = replace(settings, fragment=(*settings.fragment, str(settings.root / FRAGMENT)))
     name = catalog.find(settings).name
+    sets.need("plots")
+    sets.need("peers")
     artifact, programs = kernel.build(settings), program.made(settings)
     confined = [one for peer in wanted if peer.lsm == "apparmor" for one in peer.configurations]
     with progress.step("Compiling AppArmor's profiles"):

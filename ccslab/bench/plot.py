@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Picture
+from typing import TYPE_CHECKING
 
 from ccslab.bench.measurement import Measured, Measurement, Subject
 from ccslab.bench.plan import ABSENT, BESIDE, DENIES, PROFILES
+
+if TYPE_CHECKING:  # of a set that is installed when something is to be drawn
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Picture
 
 MODES = "modes.svg"
 RULES = "rules.svg"
@@ -159,11 +160,15 @@ def peers(rows: Sequence[tuple[str, Measured]], about: Subject, folder: Path) ->
 
 
 def _style() -> AbstractContextManager[None]:
+    import matplotlib as mpl  # noqa: PLC0415
+
     return mpl.rc_context({"svg.hashsalt": "ccs-lab", "svg.fonttype": "none", "font.size": 10})
 
 
 def _canvas(title: str) -> tuple[Picture, Axes]:
-    picture = Picture(figsize=SIZE, layout="constrained")
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    picture = Figure(figsize=SIZE, layout="constrained")
     axes = picture.add_subplot()
     axes.set_title(title, loc="left", fontsize=11)
     axes.spines[["top", "right"]].set_visible(False)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rich import box
@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ccslab.errors import EXIT_INFRASTRUCTURE, EXIT_PASSED, InfrastructureError, LabError
+from ccslab.labs import supply
 from ccslab.process import need, run
 from ccslab.progress import console
 from ccslab.settings import Settings
@@ -26,7 +27,7 @@ MEMORY_GIB = 3
 
 
 def examine(settings: Settings) -> int:
-    """Print one row a check; returns 0, or 3 if something is missing that the labs need."""
+    """Print one row a check; returns 0, or 3 if something is missing that the next lab needs."""
     table = Table("check", "state", "what was seen", box=box.SIMPLE_HEAD)
     healthy = True
     for name, look in _checks(settings):
@@ -36,10 +37,29 @@ def examine(settings: Settings) -> int:
             healthy = False
             table.add_row(name, Text("missing", "red"), Text(str(error)))
         else:
-            table.add_row(name, Text("ok", "green"), seen)
+            table.add_row(name, Text("ok", "green"), Text(seen))
+    things = supply.things(settings)
+    suites = supply.look(things)
+    for suite in suites:
+        state = Text("ok", "green") if not suite.error else Text("missing", "red")
+        if suite.error and not suite.lacking:
+            state = Text("not needed", "yellow")
+        table.add_row(suite.name, state, Text(suite.summary))
+    lacking = list(dict.fromkeys(name for suite in suites for name in suite.lacking))
     console.print(table)
-    console.print("this machine is ready" if healthy else "mend what is missing, then look again")
+    healthy = healthy and not set(lacking) & {thing.name for thing in things if thing.wanted}
+    console.print(Text(_verdict(healthy, [thing.name for thing in things], lacking)))
     return EXIT_PASSED if healthy else EXIT_INFRASTRUCTURE
+
+
+def _verdict(healthy: bool, names: Sequence[str], lacking: Sequence[str]) -> str:
+    if not healthy:
+        cannot = f" ({', '.join(lacking)} cannot be fetched)" if lacking else ""
+        return f"this machine is not ready{cannot}: mend what is missing, then look again"
+    if not lacking:
+        return "this machine is ready"
+    able = ", ".join(name for name in names if name not in lacking)
+    return f"this machine is ready for {able}; not for {', '.join(lacking)}"
 
 
 def _checks(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
@@ -49,7 +69,8 @@ def _checks(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
         ("qemu-img", "qemu-utils"), ("ssh-keygen", "openssh-client"),
     ):  # fmt: skip
         yield program, lambda program=program, package=package: need(program, package)  # type: ignore[misc]
-    yield "Debian mirrors", lambda: ", ".join(sorted(mirrors.host().suites))
+    yield "Debian mirrors", lambda: str(mirrors.host())
+    yield "Debian's keys", lambda: str(mirrors.keyring())
     yield "accelerator", lambda: str(accel.choose(settings.accel, settings.store))
     yield "root or user namespaces", _namespaces
     yield "cache folder", lambda: _disk(settings.store.root)

@@ -20,14 +20,13 @@ from ccslab import process, progress
 from ccslab.errors import UserError
 from ccslab.rootfs import enclosure, suites
 from ccslab.rootfs.recipe import Recipe
-from ccslab.sources import mirrors
+from ccslab.sources import mirrors, releases
 from ccslab.store import Store, hash_file, hash_tree
 
 KIND = "rootfs-base"
 TARBALL, MANIFEST, LOG = "base.tar", "manifest.json", "build.log"
 SCRIPT = Path(__file__).with_name("base.sh")
 IDENTITY = Path(__file__).with_name("identity.sh")
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 DEBIAN = {"x86_64": "amd64", "i386": "i386"}
 TIMEOUT_S = 1800.0
 NEWLY = re.compile(r"^\d+ upgraded, (\d+) newly installed")
@@ -114,6 +113,8 @@ def _bootstrap(
     process.need("mmdebstrap", "mmdebstrap")
     debian = debian_arch(arch)
     where = {suite: (urls or mirrors.url)(suite) for suite in _all(recipe)}
+    for said in dict.fromkeys(filter(None, map(releases.note, where))):
+        progress.console.print(f"  {said}")
     debs = store.work("debs", debian)
     log = store.work("rootfs", "logs") / f"{recipe.name}-{arch}-base.log"
     log.unlink(missing_ok=True)
@@ -187,5 +188,7 @@ def _arguments(
         lines = "\n".join(recipe.preseed).replace("'", "'\\''")
         arguments.append(f"--essential-hook=printf '%s\\n' '{lines}' | chroot \"$1\" debconf-set-selections")
     components = " ".join(recipe.components)
-    lines_of_sources = [f"deb [signed-by={KEYRING}] {urls[suite]} {suite} {components}" for suite in names]
+    keyring = f"signed-by={mirrors.keyring()}"
+    options = {name: f"{keyring} check-valid-until=no" if releases.ended(name) else keyring for name in names}
+    lines_of_sources = [f"deb [{options[name]}] {urls[name]} {name} {components}" for name in names]
     return [*arguments, recipe.required_suites[0], str(target), *lines_of_sources]

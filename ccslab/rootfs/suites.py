@@ -21,7 +21,12 @@ FETCH_FAILED = re.compile(r"^[EW]: Failed to fetch (?P<uri>\S+)\s+(?P<why>.*)$",
 NO_RELEASE = re.compile(
     r"^E: The repository '(?P<uri>\S+) (?P<suite>\S+) Release' (?P<why>.*)$", re.MULTILINE
 )
-SIGNATURE = re.compile(r"^[EW]: GPG error: (?P<uri>\S+) (?P<suite>\S+) \S+: (?P<why>.*)$", re.MULTILINE)
+# apt 2.6's words, and those of apt 3.
+SIGNATURE = re.compile(
+    r"^[EW]: (?:GPG error|OpenPGP signature verification failed):"
+    r" (?P<uri>\S+) (?P<suite>\S+) \S+: (?P<why>.*)$",
+    re.MULTILINE,
+)
 NO_PACKAGE = re.compile(
     r"^E: (?:Unable to locate package (?P<name>\S+)"
     r"|Version '(?P<version>\S+)' for '(?P<of>\S+)' was not found"

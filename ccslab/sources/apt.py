@@ -11,10 +11,9 @@ from pathlib import Path
 from ccslab import progress
 from ccslab.errors import InfrastructureError, UserError
 from ccslab.process import need, run
-from ccslab.sources import mirrors
+from ccslab.sources import mirrors, releases
 from ccslab.store import disk_errors, hash_file
 
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 UPDATE_TIMEOUT_S = 300.0
 DOWNLOAD_TIMEOUT_S = 900.0
 TRIES = 3
@@ -27,6 +26,15 @@ INCONSISTENT = (
     "Could not connect",
     "timed out",
 )
+LOOK_TIMEOUT_S = 60.0
+# No more than the index of indices, which is what the signature and the date are of.
+LOOK = {
+    "Acquire::IndexTargets::deb::Packages::DefaultEnabled": "false",
+    "Acquire::Retries": "0",
+    "Acquire::http::Timeout": "10",
+}
+OUT_OF_DATE = "is expired"
+GONE = "404"
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,8 @@ class PrivateApt:
         :raises InfrastructureError: no network, mirror inconsistent after some tries, keyring missing.
         """
         self._write()
+        if said := releases.note(self.suite):
+            progress.console.print(f"  {said}")
         for attempt in range(1, TRIES + 1):
             try:
                 self._apt("update", timeout_s=UPDATE_TIMEOUT_S)
@@ -60,12 +70,34 @@ class PrivateApt:
                 if attempt == TRIES or not any(sign in error.what for sign in INCONSISTENT):
                     raise InfrastructureError(
                         f"cannot read the index of {self.suite} ({attempt} tries): {error.what}",
-                        mend="look at the network and the host's apt sources, then try again",
+                        mend=self._mend(error.what),
                     ) from error
                 progress.console.print(f"  index of {self.suite}: {error.what}; trying again")
                 time.sleep(PAUSE_S * attempt)  # nothing signals that a mirror is consistent again
             else:
                 return
+
+    def look(self) -> None:
+        """Whether the archive answers with an index that is signed and in date; fetches no more of it.
+
+        :raises InfrastructureError: not so.
+        """
+        self._write(**LOOK)
+        try:
+            self._apt("update", timeout_s=LOOK_TIMEOUT_S)
+        except InfrastructureError as error:
+            raise InfrastructureError(error.what, mend=self._mend(error.what)) from error
+
+    def _mend(self, what: str) -> str:
+        if OUT_OF_DATE in what:
+            return (
+                "the mirror is not kept up to date (or the host's clock is wrong): name another in lab.mirror"
+            )
+        if GONE in what and releases.ended(self.suite):
+            return f"its packages have moved: name an archive of ended releases, lab.mirror {self.suite}=URL"
+        if GONE in what:
+            return "the mirror does not have it: name another in lab.mirror (invoke.yaml)"
+        return "look at the network and the host's apt sources, then try again"
 
     def newest(self, name: str) -> Package:
         """The newest version of a package in the suite (after :meth:`update`).
@@ -87,7 +119,15 @@ class PrivateApt:
         :raises InfrastructureError: download failed, or the bytes are not those of the index.
         """
         before = set(folder.glob("*.deb"))
-        self._apt("download", f"{package.name}={package.version}", timeout_s=DOWNLOAD_TIMEOUT_S, cwd=folder)
+        try:
+            self._apt(
+                "download", f"{package.name}={package.version}", timeout_s=DOWNLOAD_TIMEOUT_S, cwd=folder
+            )
+        except InfrastructureError as error:
+            raise InfrastructureError(
+                f"cannot fetch {package.name} {package.version} of {self.suite}: {error.what}",
+                mend=self._mend(error.what),
+            ) from error
         fetched = sorted(set(folder.glob("*.deb")) - before)
         if len(fetched) != 1:
             raise InfrastructureError(f"apt brought {len(fetched)} files for {package.name}", where=folder)
@@ -111,18 +151,15 @@ class PrivateApt:
         config = {"APT_CONFIG": str(self.config), "LC_ALL": "C"}
         return run([need(program, "apt"), *argv], timeout_s=timeout_s, env=config, cwd=cwd, check=check)
 
-    def _write(self) -> None:
-        if not KEYRING.is_file():
-            raise InfrastructureError(
-                "Debian's keys are missing", where=KEYRING, mend="apt-get install debian-archive-keyring"
-            )
+    def _write(self, **more: str) -> None:
+        keyring, url = mirrors.keyring(), mirrors.url(self.suite)
         with disk_errors(self.folder):
             for name in ("lists/partial", "cache/archives/partial", "empty.d"):
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
             (self.folder / "status").touch()
             (self.folder / "debian.sources").write_text(
-                f"Types: deb\nURIs: {mirrors.url(self.suite)}\nSuites: {self.suite}\n"
-                f"Components: main\nSigned-By: {KEYRING}\n"
+                f"Types: deb\nURIs: {url}\nSuites: {self.suite}\nComponents: main\nSigned-By: {keyring}\n"
+                + ("Check-Valid-Until: no\n" if releases.ended(self.suite) else "")
             )
             settings = {
                 "Dir::State": self.folder,
@@ -141,5 +178,6 @@ class PrivateApt:
                 # As root apt would download as _apt, which may not write into the cache folder.
                 "APT::Sandbox::User": "root" if os.geteuid() == 0 else "",
                 "APT::Update::Error-Mode": "any",
+                **more,
             }
             self.config.write_text("".join(f'{name} "{value}";\n' for name, value in settings.items()))

@@ -8,10 +8,12 @@ that knows only the first finds the second beside it: mirrors have them as ``deb
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 
 from ccslab import process
 from ccslab.errors import InfrastructureError, LabError, UserError
@@ -24,6 +26,7 @@ RELEASES = re.compile(
     r"^(buster|bullseye|bookworm|trixie|forky|duke|sid|oldoldstable|oldstable|stable|testing|unstable)$"
 )
 USABLE = ("http:", "https:", "file:", "copy:")
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 MAIN, SECURITY = "*", "*-security"
 SUITE = re.compile(r"[a-z][a-z0-9.-]*(/updates)?")
 
@@ -37,6 +40,10 @@ class Mirrors:
     suites: Mapping[str, str]
     named: Mapping[str, str] = field(default_factory=dict)
     """By suite, or by archive: ``*`` and ``*-security``."""
+
+    def __str__(self) -> str:
+        known = [f"the host's apt: {', '.join(sorted(self.suites))}"] if self.suites else []
+        return "; ".join([*(["lab.mirror: " + ", ".join(self.named.values())] if self.named else []), *known])
 
     def url(self, suite: str) -> str:
         """The archive URL for a suite (``trixie``, ``bookworm-security``), no end slash.
@@ -131,30 +138,60 @@ def read(runner: Runner | None = None, named: Mapping[str, str] | None = None) -
     suites = parse_targets(ask(TARGETS)) or parse_printed(ask(PRINTED))
     if not suites and not named:
         raise InfrastructureError(
-            "the host's apt names no Debian archive",
+            f"the apt of this host ({_host_name()}) names no Debian archive",
             where="apt-get indextargets",
             mend="name a mirror in lab.mirror (invoke.yaml), or add a Debian source and run apt-get update",
         )
     return Mirrors(suites, named)
 
 
-def configure(mirror: str) -> None:
-    """Take what ``lab.mirror`` names over what the host's apt says, in this process.
+def _host_name() -> str:
+    try:
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    except OSError:
+        return "of an unknown system"
 
-    :raises UserError: it is no address.
+
+@dataclass
+class Configured:
+    """What the user's configuration says of the archive, in this process."""
+
+    named: Mapping[str, str] = field(default_factory=dict)
+    keyring: Path | None = None
+
+
+_configured = Configured()
+
+
+def configure(mirror: str, keyring: str) -> None:
+    """Take what ``lab.mirror`` and ``lab.keyring`` name over what the host has, in this process.
+
+    :raises UserError: the first is no address.
     """
-    _named.clear()
-    _named.update(parse_named(mirror))
+    _configured.named = parse_named(mirror)
+    _configured.keyring = Path(keyring).expanduser().absolute() if keyring else None
     host.cache_clear()
 
 
-_named: dict[str, str] = {}
+def keyring() -> Path:
+    """The file with the keys of Debian's archive.
+
+    :raises InfrastructureError: it is not there.
+    """
+    path = _configured.keyring or KEYRING
+    if not path.is_file():
+        raise InfrastructureError(
+            "Debian's keys are missing",
+            where=path,
+            mend="name them in lab.keyring (invoke.yaml), or apt-get install debian-archive-keyring",
+        )
+    return path
 
 
 @cache
 def host() -> Mirrors:
     """The host's mirrors, asked once a process."""
-    return read(named=_named)
+    return read(named=_configured.named)
 
 
 def url(suite: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import ccslab
 
 PACKAGE = Path(ccslab.__file__).parent
-GROUND = {"errors", "output", "progress", "store", "process", "settings"}
+GROUND = {"errors", "output", "progress", "store", "process", "settings", "sets"}
 ALLOWED = {
     "sources": GROUND,
     "policy": {"errors", "output"},  # text in, text out
@@ -26,7 +26,8 @@ ALLOWED = {
     "store": {"errors", "progress"},
     "process": {"errors", "store"},
     "settings": {"errors", "store"},
-    "quality": {"errors", "settings"},
+    "sets": {"errors", "process", "settings"},
+    "quality": {"errors", "settings", "sets", "store"},
     "tasking": {"errors", "progress", "store", "settings", "sources", "kernel", "evidence"},
     "tasks": {"settings", "tasking", "kernel", "rootfs", "policy", "vm", "labs", "evidence", "bench"},
     "__main__": {"errors"},

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from ccslab.errors import InfrastructureError, UserError
@@ -115,6 +117,20 @@ def test_of_a_host_that_is_no_debian_one_named_mirror_is_enough() -> None:
 def test_a_named_mirror_that_is_no_address(text: str) -> None:
     with pytest.raises(UserError, match=r"^invoke\.yaml: lab\.mirror must be addresses"):
         mirrors.parse_named(text)
+
+
+def test_keys_are_the_configured_ones(tmp_path: Path) -> None:
+    keys = tmp_path / "keys.gpg"
+    mirrors.configure("", str(keys))
+    try:
+        with pytest.raises(
+            InfrastructureError, match=r"keys\.gpg: Debian's keys are missing - name them in lab"
+        ):
+            mirrors.keyring()
+        keys.touch()
+        assert mirrors.keyring() == keys
+    finally:
+        mirrors.configure("", "")
 
 
 def test_the_host_knows_its_mirrors() -> None:

@@ -14,6 +14,7 @@ import pytest
 from ccslab.errors import InfrastructureError, UserError
 from ccslab.rootfs import base, build, enclosure, image
 from ccslab.rootfs.recipe import Recipe, load_recipe
+from ccslab.sources import mirrors
 from ccslab.store import Store, disk, key_of
 
 ROOT = Path(__file__).parents[2]
@@ -131,7 +132,7 @@ def test_every_source_names_its_keyring(recipe: Recipe, store: Store, mmdebstrap
     base.build(recipe, "i386", store, urls=url)
     sources = [argument for argument in mmdebstrap[0] if argument.startswith("deb ")]
     assert len(sources) == 3
-    assert all(f"[signed-by={base.KEYRING}]" in source for source in sources)
+    assert all(f"[signed-by={mirrors.KEYRING}]" in source for source in sources)
     assert "--architectures=i386" in mmdebstrap[0]
 
 

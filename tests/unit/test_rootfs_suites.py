@@ -141,3 +141,22 @@ def test_any_other_failure_is_not_retried() -> None:
 def test_whose_fault_a_missing_file_is(uri: str, suite: str) -> None:
     found = suites.faults(f"E: Failed to fetch {uri}  Hash Sum mismatch\n", URLS)
     assert [fault.suite for fault in found] == [suite]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        # apt 2.6 (gpgv), and apt 3.0 (sqv), asked with another release's keys.
+        "W: GPG error: http://m.invalid/debian-security bookworm-security InRelease: The following signatures"
+        " couldn't be verified because the public key is not available: NO_PUBKEY 54404762BBB6E853",
+        "W: OpenPGP signature verification failed: http://m.invalid/debian-security bookworm-security"
+        " InRelease: Sub-process /usr/bin/sqv returned an error code (1), error message is: Missing key 4CB5",
+    ],
+)
+def test_a_wrong_signature_is_its_suites_fault_whichever_apt_says_so(said: str) -> None:
+    unsigned = (
+        "E: The repository 'http://m.invalid/debian-security bookworm-security InRelease' is not signed."
+    )
+    found = suites.faults(f"{said}\n{unsigned}\n", URLS)
+    assert [fault.suite for fault in found] == ["bookworm-security"]
+    assert found[0].why == said.partition("InRelease: ")[2]

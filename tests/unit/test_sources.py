@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from ccslab.errors import InfrastructureError, UserError
 from ccslab.kernel import source
 from ccslab.kernel.source import Source
-from ccslab.sources import apt, mirrors
+from ccslab.sources import apt, mirrors, releases
 from ccslab.sources.apt import Package, PrivateApt
 from ccslab.store import Store, hash_file
 
@@ -45,7 +46,7 @@ DOWN = (
 def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PrivateApt:
     monkeypatch.setattr(mirrors, "url", lambda suite: "http://mirror.invalid/debian")
     monkeypatch.setattr(apt, "PAUSE_S", 0.01)
-    monkeypatch.setattr(apt, "KEYRING", tmp_path / "keyring.gpg")
+    monkeypatch.setattr(mirrors, "KEYRING", tmp_path / "keyring.gpg")
     (tmp_path / "keyring.gpg").touch()
     return PrivateApt(tmp_path / "apt", "bookworm-security")
 
@@ -83,10 +84,8 @@ def test_a_wrong_signature_is_not_tried_again(tmp_path: Path, private: PrivateAp
 
 def test_without_keys_nothing_is_asked(tmp_path: Path, private: PrivateApt, bin_folder: Put) -> None:
     bin_folder("apt-get", f"echo $* >>{tmp_path}/calls")
-    apt.KEYRING.unlink()
-    with pytest.raises(
-        InfrastructureError, match="Debian's keys are missing - apt-get install debian-archive"
-    ):
+    mirrors.KEYRING.unlink()
+    with pytest.raises(InfrastructureError, match=r"Debian's keys are missing - name them in lab\.keyring"):
         private.update()
     assert not (tmp_path / "calls").exists()
 
@@ -109,7 +108,7 @@ def test_apt_writes_only_below_its_own_folder(tmp_path: Path, private: PrivateAp
     ):
         assert settings[name].strip('"').startswith(str(private.folder)), name
     sources = (private.folder / "debian.sources").read_text()
-    assert f"Signed-By: {apt.KEYRING}\n" in sources
+    assert f"Signed-By: {mirrors.KEYRING}\n" in sources
     assert "Suites: bookworm-security\n" in sources
 
 
@@ -136,6 +135,46 @@ def test_a_missing_apt_is_not_taken_for_a_missing_package(
     monkeypatch.setattr(apt, "need", need)
     with pytest.raises(InfrastructureError, match="apt-cache is not installed"):
         private.newest("thing")
+
+
+@pytest.mark.parametrize("over", [True, False])
+def test_only_where_support_has_ended_an_old_index_counts(
+    private: PrivateApt, bin_folder: Put, monkeypatch: pytest.MonkeyPatch, over: bool
+) -> None:
+    monkeypatch.setattr(releases, "ended", lambda suite: date(2020, 1, 1) if over else None)
+    bin_folder("apt-get", "exit 0")
+    private.update()
+    said = (private.folder / "debian.sources").read_text()
+    assert ("Check-Valid-Until: no\n" in said) == over
+    assert "Signed-By: " in said
+
+
+@pytest.mark.parametrize(
+    ("said", "over", "mend"),
+    [
+        (
+            "E: Release file for http://x/InRelease is expired (invalid since 21d)",
+            False,
+            "not kept up to date",
+        ),
+        ("E: Failed to fetch http://x/y.deb  404  Not Found", True, "lab.mirror bookworm-security=URL"),
+        ("E: Failed to fetch http://x/y.deb  404  Not Found", False, "the mirror does not have it"),
+        ("E: Temporary failure resolving", False, "look at the network"),
+    ],
+)
+def test_the_mend_fits_what_is_wrong(
+    private: PrivateApt, bin_folder: Put, monkeypatch: pytest.MonkeyPatch, said: str, over: bool, mend: str
+) -> None:
+    monkeypatch.setattr(releases, "ended", lambda suite: date(2020, 1, 1) if over else None)
+    bin_folder("apt-get", f"echo '{said}'; exit 100")
+    asked = (
+        private.update,
+        private.look,
+        lambda: private.download(Package("thing", "1.2", SHA256), Path("/")),
+    )
+    for ask in asked:
+        with pytest.raises(InfrastructureError, match=mend):
+            ask()
 
 
 def download(private: PrivateApt, bin_folder: Put, tmp_path: Path, body: str) -> Path:

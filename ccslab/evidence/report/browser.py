@@ -9,16 +9,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from selenium import webdriver
-from selenium.common.exceptions import TimeoutException, WebDriverException
-from selenium.webdriver.common.proxy import Proxy, ProxyType
-from selenium.webdriver.remote.client_config import ClientConfig
-from selenium.webdriver.support.wait import WebDriverWait
-
+from ccslab import sets
 from ccslab.errors import InfrastructureError
 from ccslab.process import need, started
 from ccslab.store import temporary
+
+if TYPE_CHECKING:
+    from selenium import webdriver
 
 TIMEOUT_S = 120.0
 # The page's script says so once the recording's player has drawn its first picture.
@@ -50,6 +49,13 @@ def shown(page: Path, view: View = VIEWS[0]) -> Iterator[webdriver.Remote]:
 
     :raises InfrastructureError: Chromium is not installed or failed, or did not draw the page in time.
     """
+    sets.need("pictures")
+    from selenium import webdriver  # noqa: PLC0415 (of a set that is installed by need)
+    from selenium.common.exceptions import TimeoutException, WebDriverException  # noqa: PLC0415
+    from selenium.webdriver.common.proxy import Proxy, ProxyType  # noqa: PLC0415
+    from selenium.webdriver.remote.client_config import ClientConfig  # noqa: PLC0415
+    from selenium.webdriver.support.wait import WebDriverWait  # noqa: PLC0415
+
     with contextlib.ExitStack() as stack:
         profile = stack.enter_context(temporary.folder("chromium"))
         url = stack.enter_context(_service())
@@ -80,6 +86,8 @@ def screenshot(page: Path, picture: Path, view: View) -> Path:
 
 
 def _options(view: View, profile: Path) -> webdriver.ChromeOptions:
+    from selenium import webdriver  # noqa: PLC0415
+
     options = webdriver.ChromeOptions()
     options.binary_location = need("chromium", "chromium")
     for argument in ("headless=new", "disable-gpu", "hide-scrollbars", f"user-data-dir={profile}"):
