@@ -82,12 +82,12 @@ def lab_parity(settings: Settings, name: str) -> int:
     return beside.on_a_par(settings, name)
 
 
-@settings_task({**KERNEL, **JOBS})
-def lab_controls(settings: Settings) -> int:
+@settings_task({**KERNEL, **JOBS}, help=RESUME)
+def lab_controls(settings: Settings, resume: bool = False) -> int:
     """Every control in every mode: is it learned, logged, denied, granted?"""
     from ccslab.evidence.controls import control
 
-    return control(settings)
+    return control(settings, resume=resume)
 
 
 @settings_task(
