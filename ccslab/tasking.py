@@ -34,6 +34,7 @@ KERNEL: dict[str, tuple[Any, str]] = {
 }
 ARCH = {"arch": KERNEL["arch"]}
 ACCEL = {"accel": ("", "auto, kvm or tcg")}
+RESUME = {"resume": "go on in the newest run of the same that broke off"}
 JOBS = {"jobs": ("", "parallel compilers (default: one a core)")}
 
 

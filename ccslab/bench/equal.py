@@ -6,20 +6,21 @@ from __future__ import annotations
 import difflib
 import json
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 from ccslab import progress
-from ccslab.bench import policies, program, verdicts
+from ccslab.bench import policies, program, unattended, verdicts
 from ccslab.bench.policies import Trial
 from ccslab.bench.verdicts import Answer
-from ccslab.errors import UserError
-from ccslab.evidence import run as runs
+from ccslab.errors import InfrastructureError, UserError
+from ccslab.evidence.continuation import Wanted, journaled
+from ccslab.evidence.manifest import MANIFEST
 from ccslab.evidence.table import shown_path
 from ccslab.kernel import catalog
 from ccslab.kernel import command as kernel
 from ccslab.settings import Settings
+from ccslab.store import hash_file, hash_tree
 
 FOLDER = "equal"
 BATCH = 500
@@ -30,13 +31,16 @@ DIFFERENT = "different.json"
 SHOWN_LINES = 40
 
 
-def compare(settings: Settings, before: str, after: str, *, count: int, seed: int) -> int:
+def compare(
+    settings: Settings, before: str, after: str, *, count: int, seed: int, resume: bool = False
+) -> int:
     """Ask two kernels the same and say whether they answer alike; returns 1 if they do not.
 
     :param before: a kernel of the catalogue, as it is.
     :param after: another, with the patchset, fragments and the like that the settings say.
     :param count: of policies, each with 40 requests.
     :param seed: the same gives the same policies.
+    :param resume: go on where the newest run that broke off did.
     :raises UserError: an unknown kernel, or a count that makes no sense.
     """
     if not 0 < count <= MOST:
@@ -49,10 +53,25 @@ def compare(settings: Settings, before: str, after: str, *, count: int, seed: in
     images = [kernel.build(one) for one in both]
     programs = program.made(settings)
     asked = list(policies.trials(count, seed))
-    with runs.create(
-        settings.runs / FOLDER, lab=FOLDER, arch=settings.arch, kernel="-".join(names)
-    ) as living:
-        folder = living.folder
+    batches = range(0, count, BATCH)
+    wanted = Wanted(
+        command="bench.equal",
+        lab=FOLDER,
+        arch=settings.arch,
+        kernel="-".join(names),
+        of=len(both) * len(batches),
+        asked={"policies": count, "seed": seed},
+        inputs={
+            **{
+                name: hash_file(image / MANIFEST)
+                for name, image in zip(("before", "after"), images, strict=True)
+            },
+            "benchmark": hash_tree(programs),
+            "harness": hash_tree(settings.root / "ccslab"),
+        },
+    )
+    with journaled(settings.runs / FOLDER, wanted, resume=resume) as journal:
+        folder = journal.folder
 
         def answers(number: int, trials: list[Trial], *, show: bool = False) -> dict[str, Answer]:
             place = folder / f"{number}-{trials[0].name.replace('/', '-')}{'-shown' if show else ''}"
@@ -60,25 +79,37 @@ def compare(settings: Settings, before: str, after: str, *, count: int, seed: in
                 images[number] / "bzImage", trials, place, arch=settings.arch, programs=programs, show=show
             )
 
-        found: list[dict[str, Answer]] = [{}, {}]
+        def kept(number: int, begin: int) -> InfrastructureError | None:
+            """Ask a kernel a batch unless its answers are there; what went wrong is not to end the other."""
+            key = f"{number} {begin}"
+            try:
+                if key not in journal.results:
+                    journal.add(key, answers(number, asked[begin : begin + BATCH]))
+            except InfrastructureError as error:
+                return error
+            return None
+
         with (
             progress.step(f"Asking {' and '.join(names)}", count) as step,
-            ThreadPoolExecutor(len(both)) as threads,
+            unattended.side_by_side(len(both)) as threads,
         ):
-            for begin in range(0, count, BATCH):
-                batch = asked[begin : begin + BATCH]
-                for one, new in zip(found, threads.map(answers, (0, 1), (batch, batch)), strict=True):
-                    one.update(new)
-                step.advance(len(batch))
+            for begin in batches:
+                for error in list(threads.map(kept, (0, 1), (begin, begin))):
+                    if error:
+                        raise error
+                step.advance(len(asked[begin : begin + BATCH]))
+        found: list[dict[str, Answer]] = [{}, {}]
+        for key, told in journal.results.items():
+            found[int(key.partition(" ")[0])].update({name: Answer(*one) for name, one in told.items()})
         different = [trial for trial in asked if found[0][trial.name] != found[1][trial.name]]
         _tell(asked, found[0])
+        (folder / DIFFERENT).write_text(json.dumps([trial.name for trial in different], indent=1) + "\n")
         if not different:
             progress.console.print(f"{names[0]} and {names[1]} answer alike: 0 of {count} policies differ")
             return 0
         for number in (0, 1):
             answers(number, different[:1], show=True)
         path = _show(different[0], names, folder)
-        (folder / DIFFERENT).write_text(json.dumps([trial.name for trial in different], indent=1) + "\n")
     progress.console.print(f"{len(different)} of {count} policies differ; the first is in {shown_path(path)}")
     return 1
 

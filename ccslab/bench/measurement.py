@@ -85,7 +85,7 @@ def read(path: Path) -> Measurement:
         told = json.loads(file.read_text())
         if told["schema"] != SCHEMA:
             raise UserError(f"is of schema {told['schema']}, not {SCHEMA}", where=file, mend="measure again")
-        return Measurement(Subject(**told["subject"]), told["plan"], tuple(map(_measured, told["measured"])))
+        return Measurement(Subject(**told["subject"]), told["plan"], tuple(map(recalled, told["measured"])))
     except OSError as error:
         raise UserError(
             "there is no measurement", where=file, mend="./inv bench.run makes one, bench.update a baseline"
@@ -94,6 +94,7 @@ def read(path: Path) -> Measurement:
         raise UserError("is no measurement of bench.run", where=file, mend="measure again") from error
 
 
-def _measured(told: Mapping[str, Any]) -> Measured:
+def recalled(told: Mapping[str, Any]) -> Measured:
+    """What ``Measured.document`` told."""
     figures = {name: Figure(**figure) for name, figure in told["figures"].items()}
     return Measured(Configuration(told["mode"], told["kind"], told["count"]), figures)

@@ -8,23 +8,24 @@ import os
 import time
 import tomllib
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from ccslab import progress, sets
-from ccslab.bench import apparmor, guest, program, table
+from ccslab.bench import apparmor, guest, program, table, unattended
 from ccslab.bench.command import subject_of
-from ccslab.bench.measurement import SCHEMA, Measured, Subject
+from ccslab.bench.measurement import SCHEMA, Measured, Subject, recalled
 from ccslab.bench.plan import Configuration
 from ccslab.bench.plot import peers as draw
-from ccslab.errors import UserError
-from ccslab.evidence import run as runs
+from ccslab.errors import InfrastructureError, LabError, UserError
+from ccslab.evidence.continuation import Wanted, journaled
+from ccslab.evidence.manifest import MANIFEST
 from ccslab.evidence.table import shown_path
 from ccslab.kernel import catalog
 from ccslab.kernel import command as kernel
 from ccslab.settings import Settings
+from ccslab.store import hash_file, hash_tree
 
 PEERS = Path(__file__).with_name("peers.toml")
 FRAGMENT = Path("kernel-patches/config/peers.config")
@@ -73,10 +74,11 @@ def peers(most: int | None = None) -> tuple[int, tuple[Peer, ...]]:
     )
 
 
-def run(settings: Settings, *, most: int | None = None) -> Path:
+def run(settings: Settings, *, most: int | None = None, resume: bool = False) -> Path:
     """Measure all, show and keep it; returns the run's folder.
 
     :param most: rules; None for as many as peers.toml says.
+    :param resume: go on where the newest run that broke off did.
     :raises UserError: an architecture that AppArmor's rules were not written for.
     :raises LabError: the kernel cannot be built, a profile not compiled, or a guest does not measure.
     """
@@ -93,33 +95,62 @@ def run(settings: Settings, *, most: int | None = None) -> Path:
         blobs = apparmor.compiled(settings.store, confined)
     about = subject_of(name, artifact, programs)
     begun = time.monotonic()
-    with runs.create(settings.runs / FOLDER, lab=FOLDER, arch=settings.arch, kernel=name) as living:
+    titles = [peer.title for peer in wanted]
+    found = Wanted(
+        command="bench.peers",
+        lab=FOLDER,
+        arch=settings.arch,
+        kernel=name,
+        of=len(wanted),
+        asked={"most": most},
+        inputs={
+            "kernel": hash_file(artifact / MANIFEST),
+            "benchmark": hash_tree(programs),
+            "QEMU": about.qemu,
+            "harness": hash_tree(settings.root / "ccslab"),
+        },
+    )
+    failed: list[LabError] = []
+    with journaled(settings.runs / FOLDER, found, resume=resume) as journal:
 
-        def one_peer(peer: Peer) -> list[Row]:
-            found = guest.measure(
-                artifact / "bzImage", peer.configurations, living.folder / (peer.lsm or "none"),
-                arch=settings.arch, calls=calls, programs=programs, lsm=peer.lsm, blobs=blobs,
-            )  # fmt: skip
-            return [Row(peer.title, one) for one in found]
+        def one_peer(peer: Peer) -> None:
+            try:
+                measured = guest.measure(
+                    artifact / "bzImage", peer.configurations, journal.folder / (peer.lsm or "none"),
+                    arch=settings.arch, calls=calls, programs=programs, lsm=peer.lsm, blobs=blobs,
+                )  # fmt: skip
+            except InfrastructureError as error:
+                failed.append(error)
+            else:
+                journal.add(peer.title, [one.document() for one in measured])
 
-        with (
-            progress.step(f"Measuring {len(wanted)} modules"),
-            ThreadPoolExecutor(settings.jobs or os.cpu_count()) as threads,
-        ):
-            rows = [row for found in threads.map(one_peer, wanted) for row in found]
-        path = _write(living.folder / FILE, about, rows)
-        picture = draw(rows, about, living.folder)
+        path = journal.folder / FILE
+        try:
+            with (
+                progress.step(f"Measuring {len(wanted)} modules"),
+                unattended.side_by_side(settings.jobs or os.cpu_count() or 1) as threads,
+            ):
+                list(threads.map(one_peer, (peer for peer in wanted if peer.title not in journal.results)))
+        finally:
+            done = [title for title in titles if title in journal.results]
+            rows = [Row(title, recalled(one)) for title in done for one in journal.results[title]]
+            _write(path, about, rows, [title for title in titles if title not in done])
+        if failed:
+            told = f"{len(failed)} of {len(wanted)} modules were not measured: {failed[0]}"
+            raise InfrastructureError(told, where=path)
+        picture = draw(rows, about, journal.folder)
     progress.console.print(table.peers(rows))
     progress.console.print(f"plot: {shown_path(picture)}")
     progress.console.print(f"measured in {time.monotonic() - begun:.0f} s: {shown_path(path)}")
-    return living.folder
+    return journal.folder
 
 
-def _write(path: Path, about: Subject, rows: Iterable[Row]) -> Path:
+def _write(path: Path, about: Subject, rows: Iterable[Row], missing: list[str]) -> Path:
     document = {
         "schema": SCHEMA,
         "subject": asdict(about),
         "unit": "guest instructions a call",
+        "missing": missing,
         "measured": [{"module": row.title, **row.measured.document()} for row in rows],
     }
     path.write_text(json.dumps(document, indent=1) + "\n")

@@ -3,25 +3,26 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.text import Text
 
 from ccslab import progress
-from ccslab.errors import EXIT_PASSED, EXIT_VERDICT
+from ccslab.errors import EXIT_PASSED, EXIT_VERDICT, InfrastructureError, LabError
 from ccslab.evidence import markdown
-from ccslab.evidence import run as runs
+from ccslab.evidence.continuation import Wanted, journaled
+from ccslab.evidence.manifest import MANIFEST, read_manifest
 from ccslab.evidence.table import counted, duration, plain_table, show, shown_path
 from ccslab.evidence.text import write, write_json
 from ccslab.kernel import catalog, command
 from ccslab.labs import controls, trials
 from ccslab.labs.trials import Attempt, Outcome
 from ccslab.settings import Settings
+from ccslab.store import hash_file, hash_tree
 
 NAME = "controls"
 FILE = "controls.json"
@@ -102,42 +103,94 @@ class Tried:
         }
 
 
-def control(settings: Settings) -> int:
+def control(settings: Settings, *, resume: bool = False) -> int:
     """Try the controls on each kernel that was asked for; 0 if each does what it should, else 1.
 
-    :raises LabError: the trials are malformed, or the world failed.
+    :param resume: go on where the newest run that broke off did.
+    :raises LabError: the trials are malformed, or the world failed, if only for one of the kernels; what came
+        of the others is in the run's folder.
     """
     began = time.monotonic()
     known = trials.read(settings.root)
-    cells = catalog.expand(settings)
-    built = [command.build(one) for one in cells]
-    tried: list[Tried] = []
-    named = "-".join(dict.fromkeys(one.kernel for one in cells))
-    with runs.create(settings.runs / NAME, lab=NAME, arch=settings.arch, kernel=named) as living:
-        for one, folder in zip(cells, built, strict=True):
-            tried.append(_try(one, folder, known, living.folder / f"{one.kernel}-{one.arch}"))
-            _show(tried[-1])
-        write_json(
-            living.folder / FILE, {"schema": SCHEMA, "kernels": [kernel.document() for kernel in tried]}
-        )
-        path = write(living.folder / REPORT, _markdown(tried).encode())
-        runs.link_latest(living.run)
-    if len(tried) > 1:
-        _show_across(tried)
-    passed = all(kernel.passed for kernel in tried)
+    cells = {f"{catalog.find(one).name} {one.arch}": one for one in catalog.expand(settings)}
+    failed: dict[str, LabError] = {}
+    built: dict[str, Path] = {}
+    for name, one in cells.items():
+        try:
+            built[name] = command.build(one)
+        except InfrastructureError as error:
+            failed[name] = error
+    tried: dict[str, Tried] = {}
+    wanted = Wanted(
+        command="lab.controls",
+        lab=NAME,
+        arch=settings.arch,
+        kernel="-".join(dict.fromkeys(one.kernel for one in cells.values())),
+        of=len(cells),
+        asked={"kernels": list(cells)},
+        inputs={
+            "trials": hash_tree(settings.root / trials.FOLDER),
+            "harness": hash_tree(settings.root / "ccslab"),
+            **{f"kernel {name}": hash_file(folder / MANIFEST) for name, folder in built.items()},
+        },
+    )
+    with journaled(settings.runs / NAME, wanted, resume=resume) as journal:
+
+        def take(name: str) -> None:
+            one, release = cells[name], _release(built[name])
+            attempts = _attempts(one, release, known)
+            outcomes = [trials.recalled(data) for data in journal.results[name]]
+            tried[name] = Tried(one.kernel, one.arch, release, attempts, outcomes)
+            _show(tried[name])
+
+        for name in filter(built.get, journal.results):
+            take(name)
+        try:
+            for name in filter(lambda name: name not in tried, built):
+                folder = journal.folder / f"{cells[name].kernel}-{cells[name].arch}"
+                try:
+                    outcomes = _try(cells[name], built[name], known, folder)
+                except InfrastructureError as error:
+                    failed[name] = error
+                    continue
+                journal.add(name, [asdict(outcome) for outcome in outcomes])
+                take(name)
+        finally:
+            some = [tried[name] for name in cells if name in tried]
+            missing = [name for name in cells if name not in tried]
+            told = [kernel.document() for kernel in some]
+            write_json(journal.folder / FILE, {"schema": SCHEMA, "kernels": told, "missing": missing})
+            path = write(journal.folder / REPORT, _markdown(some).encode())
+        if len(some) > 1:
+            _show_across(some)
+        if failed:
+            why = "; ".join(f"{name}: {error}" for name, error in failed.items())
+            raise InfrastructureError(
+                f"{len(failed)} of {len(cells)} kernels could not be tried: {why}", where=path
+            )
+    passed = all(kernel.passed for kernel in some)
     word = "PASSED" if passed else "FAILED"
-    progress.console.print(f"{word} in {duration(time.monotonic() - began)}: {shown_path(path)}")
+    before = f" ({journal.taken_over} of {len(cells)} kernels from before it broke off)" if resume else ""
+    took = duration(time.monotonic() - began)
+    progress.console.print(f"{word} in {took}{before}: {shown_path(path)}")
     return EXIT_PASSED if passed else EXIT_VERDICT
 
 
-def _try(settings: Settings, kernel: Path, known: Sequence[trials.Trial], folder: Path) -> Tried:
-    release = json.loads((kernel / "manifest.json").read_text())["release"]
-    attempts = list(trials.attempts(known, release, controls.PROGRAMS[settings.arch]))
+def _release(kernel: Path) -> str:
+    return str(read_manifest(kernel / MANIFEST)["release"])
+
+
+def _attempts(settings: Settings, release: str, known: Sequence[trials.Trial]) -> list[Attempt]:
+    return list(trials.attempts(known, release, controls.PROGRAMS[settings.arch]))
+
+
+def _try(settings: Settings, kernel: Path, known: Sequence[trials.Trial], folder: Path) -> list[Outcome]:
+    release = _release(kernel)
+    attempts = _attempts(settings, release, known)
     with progress.step(f"Trying {counted(len(attempts), 'time')} on {release}", len(attempts)) as step:
-        outcomes = controls.attempt(
+        return controls.attempt(
             settings, kernel / "bzImage", attempts, folder, advance=lambda name: step.advance(note=name)
         )
-    return Tried(settings.kernel, settings.arch, release, attempts, outcomes)
 
 
 def across(tried: Sequence[Tried]) -> Iterator[list[str]]:

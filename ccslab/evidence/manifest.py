@@ -97,8 +97,8 @@ def gather(
     )
 
 
-def identity(inputs: Mapping[str, Any]) -> str:
-    """One word for a run's inputs: two runs with the same word ran the same thing.
+def words(inputs: Mapping[str, Any]) -> dict[str, str]:
+    """A word for each of a run's inputs: two runs with the same words ran the same thing.
 
     An artifact counts as the very one that was used, not as one that was built from the same; the checkout
     counts by what of it runs, not by its commit.
@@ -106,14 +106,20 @@ def identity(inputs: Mapping[str, Any]) -> str:
     :raises UserError: an input is not named.
     """
     try:
-        return key_of(
-            {
-                **{name: inputs[name]["manifest_sha256"] for name in ("kernel", "image")},
-                **{name: inputs[name]["sha256"] for name in ("lab", "golden_policy", "harness")},
-            }
-        )
+        return {
+            **{name: inputs[name]["manifest_sha256"] for name in ("kernel", "image")},
+            **{name: inputs[name]["sha256"] for name in ("lab", "golden_policy", "harness")},
+        }
     except (KeyError, TypeError) as error:
         raise UserError(f"names no {error}", where=MANIFEST, mend="run the lab again") from error
+
+
+def identity(inputs: Mapping[str, Any]) -> str:
+    """One word for all of a run's inputs.
+
+    :raises UserError: as ``words``.
+    """
+    return key_of(words(inputs))
 
 
 def write_manifest(manifest: Manifest, folder: Path) -> Path:

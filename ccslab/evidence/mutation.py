@@ -7,8 +7,8 @@ import threading
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,16 @@ from typing import Any
 from rich.text import Text
 
 from ccslab import progress
-from ccslab.errors import EXIT_PASSED, EXIT_VERDICT, UserError
-from ccslab.evidence import run as runs
+from ccslab.errors import EXIT_PASSED, EXIT_VERDICT, InfrastructureError, UserError
+from ccslab.evidence.continuation import Wanted, journaled
+from ccslab.evidence.manifest import words
+from ccslab.evidence.scenario import manifest_of
 from ccslab.evidence.table import counted, duration, plain_table, show, shown_path
 from ccslab.evidence.text import one_line, write_json
 from ccslab.labs import definition, payload, setup, tuning
 from ccslab.labs.definition import Lab
 from ccslab.labs.guest import Guest
-from ccslab.labs.mutation import ENFORCED, Mutant, Mutation, Need, Widened
+from ccslab.labs.mutation import ENFORCED, Mutant, Mutation, Need, Widened, recalled, told
 from ccslab.policy.lines import Line
 from ccslab.settings import Settings
 
@@ -31,6 +33,7 @@ FOLDER = "mutation"
 FILE = "mutation.json"
 SCHEMA = 1
 EXPLAINED = "unproven.toml"
+SHOWN = 10
 LEAST = 0.95  # of a golden policy's lines that are needed
 
 
@@ -45,6 +48,25 @@ class Proof:
     """Explained lines that some runs of the workload need."""
     only: str = ""
     """Of which lines and attacks, if not of all."""
+    missing: list[str] = field(default_factory=list)
+    """What came to no result."""
+    taken_over: int = 0
+    """How many results are from before the run broke off."""
+
+    def take(self, found: Mutant | Widened) -> None:
+        """Put a result to the others."""
+        if isinstance(found, Mutant):
+            self.mutants.append(found)
+        else:
+            self.attacks.append(found)
+
+    def order(self, names: Sequence[str]) -> None:
+        """Bring the results into this order, whichever came first, and find out what is missing."""
+        at = {name: number for number, name in enumerate(names)}
+        self.mutants.sort(key=lambda one: at[one.name])
+        self.attacks.sort(key=lambda one: at[one.name])
+        found = {one.name for one in self.mutants} | {one.name for one in self.attacks}
+        self.missing = [name for name in names if name not in found]
 
     @property
     def share(self) -> float:
@@ -63,9 +85,10 @@ class Proof:
 
     @property
     def passed(self) -> bool:
-        """Enough is needed, the rest is explained, and the policy alone is what stops each attack."""
+        """All was tried, enough is needed, the rest explained, and the policy alone stops each attack."""
         through = all(one.through for one in self.attacks)
-        return self.share >= LEAST and not self.unexplained() and not self.idle() and through
+        enough = self.share >= LEAST and not self.unexplained() and not self.idle()
+        return enough and through and not self.missing
 
     def document(self) -> dict[str, Any]:
         """As it is kept."""
@@ -74,6 +97,7 @@ class Proof:
             "passed": self.passed,
             "only": self.only,
             "needed": round(self.share, 4),
+            "missing": self.missing,
             "lines": [
                 {
                     "domain": one.line.domain,
@@ -99,66 +123,93 @@ class Proof:
         }
 
 
-def mutate(settings: Settings, name: str, *, only: str = "") -> int:
+def mutate(settings: Settings, name: str, *, only: str = "", resume: bool = False) -> int:
     """Prove a lab's golden policy; returns 0 if enough of it is needed and the rest is explained, else 1.
 
     :param only: take lines and attacks only in whose domain, text or name it is.
-    :raises LabError: the lab has no golden policy, it denies the workload, or the world failed.
+    :param resume: go on where the newest run that broke off did.
+    :raises LabError: the lab has no golden policy, it denies the workload, or the world failed, if only for
+        some of the lines; what was found out is in the run's folder.
     """
     began = time.monotonic()
     lab = definition.find(name, settings.root, settings.arch)
     proof = Proof(explained=explanations(lab), chance=frozenset(explanations(lab, chance=True)), only=only)
-    telling = threading.Lock()
-    step: list[progress.Step] = []
-
-    def tell(one: Mutant | Widened) -> None:
-        with telling:
-            if isinstance(one, Mutant):
-                proof.mutants.append(one)
-                step[0].advance(note=one.line.text)
-            else:
-                proof.attacks.append(one)
-                step[0].advance(note=one.title)
-
-    mutation = Mutation(payload.fitted(lab, settings.store), tell, only=only)
+    mutation = Mutation(payload.fitted(lab, settings.store), only=only)
     setup.tidy(settings)
     parts = setup.build(settings, lab.recipe)
-    booted = setup.booted(settings, lab, parts)
-    with (
-        runs.create(settings.runs / FOLDER, lab=name, arch=settings.arch, kernel=settings.kernel) as living,
-        ExitStack() as started,
-    ):
-        machine = started.enter_context(
-            setup.machine(settings, lab, parts, living.folder / "guest", booted=booted)
+    names = mutation.names
+    wanted = Wanted(
+        command="lab.mutate",
+        lab=name,
+        arch=settings.arch,
+        kernel=settings.kernel,
+        of=len(names),
+        asked={"only": only},
+        inputs=words(manifest_of(settings, lab, parts).inputs),
+    )
+    with journaled(settings.runs / FOLDER, wanted, resume=resume) as journal:
+        proof.taken_over = journal.taken_over
+        for data in journal.results.values():
+            proof.take(recalled(data))
+        mutation.leave_out(journal.results)
+        title = (
+            f"Taking out {counted(len(mutation.chosen), 'line')},"
+            f" lifting what stops {counted(len(mutation.attacks), 'attack')}"
         )
+        telling = threading.Lock()
+        step: list[progress.Step] = []
+
+        def tell(found: Mutant | Widened) -> None:
+            journal.add(found.name, told(found))
+            with telling:
+                proof.take(found)
+                step[0].advance(note=found.name)
+
+        try:
+            if mutation.names:
+                with (
+                    guests(settings, lab, parts, mutation, journal.folder) as some,
+                    progress.step(title, len(mutation.names)) as steps,
+                ):
+                    step.append(steps)
+                    mutation.mutate(some, tell)
+        finally:
+            proof.order(names)
+            path = write_json(journal.folder / FILE, proof.document())
+        show_proof(proof)
+        if proof.missing:
+            why = str(mutation.failed[0]) if mutation.failed else "its guests ended"
+            raise InfrastructureError(
+                f"{len(proof.missing)} of {len(names)} came to no result: {why}", where=path
+            )
+    word = "PASSED" if proof.passed else "FAILED"
+    progress.console.print(f"{word} in {duration(time.monotonic() - began)}: {shown_path(path)}")
+    return EXIT_PASSED if proof.passed else EXIT_VERDICT
+
+
+@contextmanager
+def guests(
+    settings: Settings, lab: Lab, parts: setup.Parts, mutation: Mutation, folder: Path
+) -> Iterator[list[Guest]]:
+    """The guests that prove it: one that did the workload step by step, and clones of it.
+
+    :param folder: the run's.
+    """
+    booted = setup.booted(settings, lab, parts)
+    with ExitStack() as started:
+        machine = started.enter_context(setup.machine(settings, lab, parts, folder / "guest", booted=booted))
         machine.boot()
         guest = Guest(machine, mutation.lab, parts.patchset["interface"])
         mutation.enforce(guest)
         with progress.step("Doing the workload step by step", len(lab.workload)) as walking:
             mutation.walk(guest, lambda said: walking.advance(note=said))
         guest.save(ENFORCED)
-        guests = [guest]
+        some = [guest]
         for number in range(setup.beside(lab, debug=parts.debug)):
-            twin = started.enter_context(guest.clone(ENFORCED, living.folder / f"guest{number + 2}"))
+            twin = started.enter_context(guest.clone(ENFORCED, folder / f"guest{number + 2}"))
             twin.boot()
-            guests.append(Guest(twin, mutation.lab, guest.folder))
-        lines, attacks = mutation.chosen, mutation.attacks
-        title = (
-            f"Taking out {counted(len(lines), 'line')}, lifting what stops {counted(len(attacks), 'attack')}"
-        )
-        with progress.step(title, len(lines) + len(attacks)) as steps:
-            step.append(steps)
-            mutation.mutate(guests)
-        order = {line: number for number, line in enumerate(lines)}
-        proof.mutants.sort(key=lambda one: order[one.line])
-        names = [attack.name for attack in attacks]
-        proof.attacks.sort(key=lambda one: names.index(one.attack))
-        path = write_json(living.folder / FILE, proof.document())
-        runs.link_latest(living.run)
-    show_proof(proof)
-    word = "PASSED" if proof.passed else "FAILED"
-    progress.console.print(f"{word} in {duration(time.monotonic() - began)}: {shown_path(path)}")
-    return EXIT_PASSED if proof.passed else EXIT_VERDICT
+            some.append(Guest(twin, mutation.lab, guest.folder))
+        yield some
 
 
 def explanations(lab: Lab, *, chance: bool = False) -> dict[Line, str]:
@@ -183,7 +234,8 @@ def explanations(lab: Lab, *, chance: bool = False) -> dict[Line, str]:
 def show_proof(proof: Proof) -> None:
     """The tables at the end."""
     console = progress.console
-    table = plain_table("Lines of the golden policy, each taken out in turn")
+    before = f" ({proof.taken_over} results from before the run broke off)" if proof.taken_over else ""
+    table = plain_table(f"Lines of the golden policy, each taken out in turn{before}")
     table.add_column("domain", ratio=1, overflow="fold")
     for word in ("lines", "needed", "noticed", "redundant", "never used"):
         table.add_column(word, justify="right", no_wrap=True)
@@ -201,6 +253,10 @@ def show_proof(proof: Proof) -> None:
         for one in rest:
             table.add_row(Text(one_line(str(one.line))), Text(one_line(because(one, proof))))
         show(table, console)
+    for name in proof.missing[:SHOWN]:
+        console.print(f"no result: {one_line(name)}")
+    if len(proof.missing) > SHOWN:
+        console.print(f"no result: {len(proof.missing) - SHOWN} more")
     for line in proof.idle():
         console.print(f"{EXPLAINED} explains a line that is needed: {line}")
     table = plain_table("What stops each attack, and how many lines would let it through")

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from ccslab import output
 from ccslab.errors import EXIT_INFRASTRUCTURE, EXIT_PASSED, EXIT_VERDICT, UserError
+from ccslab.evidence import journal
 from ccslab.evidence import run as runs
 from ccslab.evidence.completeness import verify_complete
 from ccslab.evidence.manifest import MANIFEST, read_manifest
@@ -120,6 +121,9 @@ def show_status(settings: Settings) -> None:
     console.print(table)
     found = runs.listed(settings.runs)
     finished = [run for run in found if run.state is runs.State.FINISHED]
+    # Of what other commands left only what goes on, or can be gone on with.
+    beside = [run for folder in runs.collections(settings.runs) for run in runs.listed(folder)]
+    found += [run for run in beside if run.state is not runs.State.FINISHED and journal.read(run.folder)]
     show_runs(
         found,
         console,

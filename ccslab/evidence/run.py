@@ -26,6 +26,7 @@ from types import TracebackType
 from typing import Self
 
 from ccslab.errors import UserError
+from ccslab.evidence import journal
 from ccslab.evidence.text import disk_errors
 
 MARK = ".run"
@@ -62,7 +63,17 @@ class Run:
         """Running, finished or broken off, as of now."""
         if _locked(self.folder):
             return State.RUNNING
-        return State.FINISHED if (self.folder / RESULTS).is_file() else State.BROKEN
+        if (self.folder / RESULTS).is_file():
+            return State.FINISHED
+        kept = journal.read(self.folder)
+        return State.FINISHED if kept and kept.ended else State.BROKEN
+
+    @property
+    def told(self) -> str:
+        """Its state, and how many of its results a run has that broke off or goes on."""
+        state = self.state
+        kept = journal.read(self.folder) if state is not State.FINISHED else None
+        return f"{state}, {len(kept.results)} of {kept.of}" if kept else str(state)
 
 
 class LivingRun:

@@ -84,7 +84,7 @@ def show_runs(runs: list[Run], console: Console, *, verdicts: dict[str, str], la
         missing = lacks.get(run.folder.name, 0)
         note = f", lacks {missing}" if state is State.FINISHED and missing else ""
         table.add_row(
-            Text(shown_path(run.folder)), Text(f"{state}{note}"), Text(verdict, STYLES.get(verdict, ""))
+            Text(shown_path(run.folder)), Text(f"{run.told}{note}"), Text(verdict, STYLES.get(verdict, ""))
         )
     if runs:
         show(table, console)

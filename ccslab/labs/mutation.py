@@ -10,11 +10,12 @@ import contextlib
 import enum
 import queue
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from ccslab.errors import InfrastructureError, UserError
+from ccslab.errors import InfrastructureError, LabError, UserError
 from ccslab.labs import attacking, tuning
 from ccslab.labs.definition import Attack, Lab
 from ccslab.labs.guest import ENFORCING, PERMISSIVE, Guest
@@ -25,6 +26,7 @@ from ccslab.policy.lines import Line, Lines
 SEGMENT = 6  # steps between two checkpoints: what a mutant's way to its step is at most
 ENFORCED = "enforced"
 ANSWER_S = 15.0  # a program that tries again and again keeps its visitor waiting
+IN_VAIN = 3  # trials in a row that a guest may fail at before it is given up
 ROUNDS = 4  # of denials that an attack meets only when those before are lifted
 TYPED = 2000  # characters of policy in one command on a serial line
 
@@ -53,6 +55,11 @@ class Mutant:
     """Whether a visitor got another answer."""
     covered_by: list[Line] = field(default_factory=list)
 
+    @property
+    def name(self) -> str:
+        """What sets it apart from all others of a golden policy."""
+        return str(self.line)
+
 
 @dataclass
 class Widened:
@@ -65,6 +72,30 @@ class Widened:
     lines: list[Line] = field(default_factory=list)
     """What was added."""
     through: bool = False
+
+    @property
+    def name(self) -> str:
+        """What sets it apart from all others of a lab."""
+        return f"attack {self.attack}"
+
+
+def told(found: Mutant | Widened) -> dict[str, Any]:
+    """A result as plain JSON data; ``recalled`` makes it again."""
+    return asdict(found)
+
+
+def recalled(data: Mapping[str, Any]) -> Mutant | Widened:
+    """The result that was told.
+
+    :raises UserError: it is none.
+    """
+    try:
+        if "attack" in data:
+            return Widened(**{**data, "lines": [Line(**line) for line in data["lines"]]})
+        more = {"line": Line(**data["line"]), "need": Need(data["need"])}
+        return Mutant(**{**data, **more, "covered_by": [Line(**line) for line in data["covered_by"]]})
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"is no result of lab.mutate: {error}", mend="leave out --resume") from error
 
 
 @dataclass
@@ -82,13 +113,11 @@ class Steps:
 class Mutation:
     """One guest under the golden policy, then as many clones of it as there are cores for.
 
-    :param tell: called with each result, from any thread.
     :param only: take lines and attacks only in whose domain, text or name it is.
     """
 
-    def __init__(self, lab: Lab, tell: Callable[[Mutant | Widened], None], *, only: str = "") -> None:
+    def __init__(self, lab: Lab, *, only: str = "") -> None:
         self.lab = lab
-        self.tell = tell
         domains, exceptions = tuning.golden(lab)
         self.texts = domains, exceptions
         self.lines = Lines(parse_domain_policy(domains), parse_exception_policy(exceptions))
@@ -97,6 +126,18 @@ class Mutation:
         if not self.chosen and not self.attacks:
             raise UserError(f"no line of the golden policy and no attack has {only!r} in it", where="--only")
         self.steps = Steps()
+        self.failed: list[LabError] = []
+        """Why something came to no result."""
+
+    @property
+    def names(self) -> list[str]:
+        """Of all that is to be found out, in order."""
+        return [*(Mutant(line).name for line in self.chosen), *(_widened(one).name for one in self.attacks)]
+
+    def leave_out(self, done: Collection[str]) -> None:
+        """What of it is known already."""
+        self.chosen = [line for line in self.chosen if Mutant(line).name not in done]
+        self.attacks = [attack for attack in self.attacks if _widened(attack).name not in done]
 
     # Under the whole policy
 
@@ -144,10 +185,12 @@ class Mutation:
 
     # Under policies with a line less or more
 
-    def mutate(self, guests: Sequence[Guest]) -> None:
+    def mutate(self, guests: Sequence[Guest], tell: Callable[[Mutant | Widened], None]) -> None:
         """Take out each line in turn, and lift what stops each attack; each guest does a part of it.
 
-        :raises LabError: a guest's world failed.
+        A guest whose world fails costs what it was at and no more; why is in ``failed``.
+
+        :param tell: called with each result, from any thread.
         """
         work: queue.SimpleQueue[Line | Attack] = queue.SimpleQueue()
         for line in self.chosen:
@@ -155,11 +198,26 @@ class Mutation:
         for attack in self.attacks:
             work.put(attack)
         with ThreadPoolExecutor(len(guests), thread_name_prefix="mutation") as pool:
-            for done in [pool.submit(self._work, guest, work) for guest in guests]:
-                done.result()
+            try:
+                for done in [pool.submit(self._work, guest, work, tell) for guest in guests]:
+                    done.result()
+            except BaseException:
+                # The disk is full, or a person wants no more: nobody waits for what the guests are at.
+                while not work.empty():
+                    with contextlib.suppress(queue.Empty):
+                        work.get_nowait()
+                for guest in guests:
+                    guest.machine.kill()
+                raise
 
-    def _work(self, guest: Guest, work: queue.SimpleQueue[Line | Attack]) -> None:
-        while True:
+    def _work(
+        self,
+        guest: Guest,
+        work: queue.SimpleQueue[Line | Attack],
+        tell: Callable[[Mutant | Widened], None],
+    ) -> None:
+        in_vain = 0
+        while in_vain < IN_VAIN and guest.machine.alive():
             try:
                 one = work.get_nowait()
             except queue.Empty:
@@ -167,12 +225,13 @@ class Mutation:
             try:
                 guest.client.timeout_s = ANSWER_S * guest.patience
                 with guest.on_console():
-                    self.tell(self.without(guest, one) if isinstance(one, Line) else self.widened(guest, one))
-            except BaseException:
-                while not work.empty():  # the other guests need not go on
-                    with contextlib.suppress(queue.Empty):
-                        work.get_nowait()
-                raise
+                    found = self.without(guest, one) if isinstance(one, Line) else self.widened(guest, one)
+            except LabError as error:
+                self.failed.append(error)
+                in_vain += 1
+            else:
+                in_vain = 0
+                tell(found)
 
     def without(self, guest: Guest, line: Line) -> Mutant:
         """The policy without a line, and the steps that were granted something by it."""
@@ -219,7 +278,7 @@ class Mutation:
 
         What it lacks is logged in permissive mode; what it does beyond that, once it is let, is denied next.
         """
-        found = Widened(attack.name, attack.title)
+        found = _widened(attack)
         guest.go_back(ENFORCED)
         denied = attacking.attempt(guest, attack).records
         own = [one for one in denied if attack.enforcing.record.search(one.request)]
@@ -242,6 +301,10 @@ class Mutation:
                 break
             lacking += tried.records
         return found
+
+
+def _widened(attack: Attack) -> Widened:
+    return Widened(attack.name, attack.title)
 
 
 def segment(number: int) -> str:

@@ -115,6 +115,18 @@ class Outcome:
     rules: tuple[str, ...] = ()
 
 
+def recalled(data: Mapping[str, Any]) -> Outcome:
+    """The outcome whose fields were kept as JSON data.
+
+    :raises UserError: it is none.
+    """
+    try:
+        records = tuple((mode, granted, request) for mode, granted, request in data["records"])
+        return Outcome(data["says"], records, tuple(data["rules"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"is no outcome of lab.controls: {error}", mend="leave out --resume") from error
+
+
 def read(root: Path) -> list[Trial]:
     """The trials of a checkout.
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ccslab.settings import Settings
-from ccslab.tasking import ARCH, JOBS, KERNEL, namespace, settings_task
+from ccslab.tasking import ARCH, JOBS, KERNEL, RESUME, namespace, settings_task
 
 MEASURED = {
     "plan": "short, or long: what is measured (ccslab/bench/plan.toml)",
@@ -38,6 +38,7 @@ ASKED = {
     "after": "another's; the flags (--patchset, --fragment ...) are about this one",
     "policies": "how many random policies, of 40 requests each",
     "seed": "the same gives the same policies",
+    **RESUME,
 }
 
 
@@ -45,19 +46,23 @@ OTHER = {name: flag for name, flag in KERNEL.items() if name not in ("kernel", "
 
 
 @settings_task({**OTHER, **JOBS}, each=True, positional=["before", "after"], help=ASKED)
-def bench_equal(settings: Settings, before: str, after: str, policies: int = 1000, seed: int = 1) -> int:
+def bench_equal(
+    settings: Settings, before: str, after: str, policies: int = 1000, seed: int = 1, resume: bool = False
+) -> int:
     """Do two kernels answer alike under random policies?"""
     from ccslab.bench import equal
 
-    return equal.compare(settings, before, after, count=policies, seed=seed)
+    return equal.compare(settings, before, after, count=policies, seed=seed, resume=resume)
 
 
-@settings_task({**KERNEL, **JOBS}, each=True, help={"most": "leave out what has more rules than this"})
-def bench_peers(settings: Settings, most: int = 10000) -> None:
+@settings_task(
+    {**KERNEL, **JOBS}, each=True, help={"most": "leave out what has more rules than this", **RESUME}
+)
+def bench_peers(settings: Settings, most: int = 10000, resume: bool = False) -> None:
     """TOMOYO beside AppArmor, SELinux and Smack in one kernel."""
     from ccslab.bench import peers
 
-    peers.run(settings, most=most)
+    peers.run(settings, most=most, resume=resume)
 
 
 @settings_task(

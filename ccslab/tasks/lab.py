@@ -7,7 +7,7 @@ from invoke.context import Context
 
 from ccslab import settings as settings_of
 from ccslab.settings import Settings
-from ccslab.tasking import ACCEL, JOBS, KERNEL, choose, lab_task, namespace, settings_task
+from ccslab.tasking import ACCEL, JOBS, KERNEL, RESUME, choose, lab_task, namespace, settings_task
 
 
 @settings_task({**KERNEL, **ACCEL, **JOBS}, each=True)
@@ -45,13 +45,17 @@ def lab_scenario(
 @settings_task(
     {**KERNEL, **ACCEL, **JOBS},
     positional=["name"],
-    help={"name": "which lab", "only": "lines and attacks only in whose domain, text or name this is"},
+    help={
+        "name": "which lab",
+        "only": "lines and attacks only in whose domain, text or name this is",
+        **RESUME,
+    },
 )
-def lab_mutate(settings: Settings, name: str, only: str = "") -> int:
+def lab_mutate(settings: Settings, name: str, only: str = "", resume: bool = False) -> int:
     """Whether each line of a lab's golden policy is needed."""
     from ccslab.evidence.mutation import mutate
 
-    return mutate(settings, name, only=only)
+    return mutate(settings, name, only=only, resume=resume)
 
 
 @settings_task(
@@ -78,12 +82,12 @@ def lab_parity(settings: Settings, name: str) -> int:
     return beside.on_a_par(settings, name)
 
 
-@settings_task({**KERNEL, **JOBS})
-def lab_controls(settings: Settings) -> int:
+@settings_task({**KERNEL, **JOBS}, help=RESUME)
+def lab_controls(settings: Settings, resume: bool = False) -> int:
     """Every control in every mode: is it learned, logged, denied, granted?"""
     from ccslab.evidence.controls import control
 
-    return control(settings)
+    return control(settings, resume=resume)
 
 
 @settings_task(

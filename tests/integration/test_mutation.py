@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from launcher import passed
 
+from ccslab.evidence import journal
 from ccslab.evidence import run as runs
 from ccslab.settings import ROOT
 from tests.checkout import Checkout
+from tests.waiting import until
 
 pytestmark = pytest.mark.guest
 MUTATE_S = 900.0
@@ -49,6 +52,41 @@ def test_a_policy_with_the_line_that_an_attack_lacks_lets_it_through(mounts: dic
         assert "file mount tmpfs /var/www/html/docs/" in attack["stopped_by"]
         assert attack["through"]
         assert any("file mount tmpfs /var/www/html/docs/ tmpfs 0x0" in line for line in attack["lines"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_proof_that_is_killed_goes_on_to_the_same_document(
+    tmp_path: Path, mounts: dict[str, Any], number: signal.Signals
+) -> None:
+    checkout = Checkout(tmp_path / "checkout")
+    words = ("lab.mutate", "apache-cgi", "--only", "mount")
+    child = checkout.start(*words)
+    try:
+        until(lambda: kept(checkout), "a result is kept", within_s=MUTATE_S)
+        child.send_signal(number)
+        out, err = child.communicate(timeout=60.0)
+    finally:
+        child.kill()
+    assert "Traceback" not in err
+    before = kept(checkout)
+    assert 0 < before < len(mounts["lines"]) + len(mounts["attacks"])
+    if number == signal.SIGTERM:
+        assert child.returncode == 128 + number
+        assert "the same command with --resume goes on" in out
+        assert len(found(checkout.runs)["missing"]) == len(mounts["lines"]) + len(mounts["attacks"]) - before
+    done = checkout.lab(*words, "--resume", timeout_s=MUTATE_S)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"({before} results from before the run broke off)" in " ".join(done.stdout.split())
+    assert len(runs.listed(checkout.runs / "mutation")) == 1
+    assert found(checkout.runs) == mounts
+
+
+def kept(checkout: Checkout) -> int:
+    """How many results the newest mutation of a checkout has on the disk."""
+    for run in reversed(runs.listed(checkout.runs / "mutation")):
+        journaled = journal.read(run.folder)
+        return len(journaled.results) if journaled else 0
+    return 0
 
 
 @pytest.mark.nightly

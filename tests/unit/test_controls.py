@@ -3,15 +3,22 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ccslab.errors import InfrastructureError, UserError
+from ccslab.evidence import controls as evidence
+from ccslab.evidence import run as runs
 from ccslab.evidence.controls import COLUMNS, Tried, across
 from ccslab.labs import controls, trials
 from ccslab.labs.trials import Attempt, Outcome, Trial
 from ccslab.policy import language
+from ccslab.settings import Settings
 from tests.checkout import ROOT
 
 REBOOT = Trial("reboot", "capability::SYS_REBOOT", "capability SYS_REBOOT", refuses=("capability SYS_TIME",))
@@ -179,3 +186,72 @@ def test_kernels_are_set_side_by_side() -> None:
         ["capability::SYS_REBOOT", "6", "5 of 6 wrong", "passed", "6"],
         ["capability", "4", "4", "passed", "-"],
     ]
+
+
+@pytest.fixture
+def controlled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """lab.controls on three kernels that do as they should, with guests that need none."""
+    monkeypatch.setattr(Settings, "runs", tmp_path / "runs")
+    monkeypatch.setattr(trials, "read", lambda root: [REBOOT, RECV, FREE])
+
+    def build(settings: Settings) -> Path:
+        folder = tmp_path / settings.kernel
+        folder.mkdir(exist_ok=True)
+        (folder / "manifest.json").write_text(json.dumps({"release": f"{settings.kernel}.1"}))
+        return folder
+
+    def control(fails: dict[str, BaseException], asked: list[str], **options: Any) -> int:
+        def attempt(
+            settings: Settings, kernel: Path, attempts: list[Attempt], *_: Any, **__: Any
+        ) -> list[Outcome]:
+            asked.append(settings.kernel)
+            if error := fails.get(settings.kernel):
+                raise error
+            return [one.expected() for one in attempts]
+
+        monkeypatch.setattr(evidence.command, "build", build)
+        monkeypatch.setattr(controls, "attempt", attempt)
+        return evidence.control(Settings(kernel="5.10,6.12,7.2"), **options)
+
+    return control
+
+
+def test_a_kernel_that_cannot_be_tried_costs_no_other_s_results(
+    controlled: Callable[..., int], tmp_path: Path
+) -> None:
+    def document() -> dict[str, Any]:
+        (run,) = runs.listed(tmp_path / "runs/controls")
+        told: dict[str, Any] = json.loads((run.folder / evidence.FILE).read_text())
+        assert (run.folder / evidence.REPORT).is_file()
+        return told
+
+    asked: list[str] = []
+    with pytest.raises(InfrastructureError, match=r"1 of 3 kernels .* 6\.12 x86_64: the guest died"):
+        controlled({"6.12": InfrastructureError("the guest died")}, asked)
+    assert asked == ["5.10", "6.12", "7.2"]
+    told = document()
+    assert [one["kernel"] for one in told["kernels"]] == ["5.10", "7.2"]
+    assert told["missing"] == ["6.12 x86_64"]
+
+    asked.clear()
+    with pytest.raises(KeyboardInterrupt):
+        controlled({"6.12": KeyboardInterrupt()}, asked, resume=True)
+    assert [one["kernel"] for one in document()["kernels"]] == ["5.10", "7.2"]
+
+    asked.clear()
+    assert controlled({}, asked, resume=True) == 0
+    assert asked == ["6.12"]
+    told = document()
+    assert [one["kernel"] for one in told["kernels"]] == ["5.10", "6.12", "7.2"]
+    assert told["missing"] == []
+    assert all(attempt["right"] for one in told["kernels"] for attempt in one["attempts"])
+
+
+def test_another_kernel_is_not_gone_on_with(controlled: Callable[..., int], tmp_path: Path) -> None:
+    with pytest.raises(InfrastructureError):
+        controlled({"7.2": InfrastructureError("the guest died")}, [])
+    (run,) = runs.listed(tmp_path / "runs/controls")
+    path = run.folder / "journal.jsonl"
+    path.write_text(re.sub('"kernel 5.10 x86_64": "', '"kernel 5.10 x86_64": "0', path.read_text()))
+    with pytest.raises(UserError, match=r"the run's kernel 5\.10 x86_64 is not what is here now"):
+        controlled({}, [], resume=True)

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -132,9 +135,15 @@ def test_a_run_that_was_killed_is_told_from_a_finished_one(checkout: Checkout) -
     (folder / ".run").write_text(
         '{"lab": "apache-cgi", "arch": "x86_64", "kernel": "6.12", "started": "2008-01-01T00:00:00+00:00"}'
     )
+    beside = checkout.runs / "mutation" / folder.name
+    shutil.copytree(folder, beside)
+    head = {"journal": 1, "command": "lab.mutate", "asked": {}, "of": 475, "inputs": {}}
+    lines = [head, *({"key": str(number), "result": {}} for number in range(276))]
+    (beside / "journal.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     done = checkout.lab("lab.status")
     assert done.returncode == 0, done.stderr
-    assert f"{folder.name}   broken off" in done.stdout
+    assert re.search(rf"runs/{folder.name} +broken off  ", done.stdout)
+    assert "broken off, 276 of 475" in done.stdout
 
 
 def test_a_bug_of_ours_shows_its_traceback_and_is_no_verdict(checkout: Checkout) -> None:

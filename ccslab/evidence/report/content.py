@@ -121,7 +121,8 @@ def _newest(folder: Path, results: Results, name: str, **wanted: object) -> tupl
         if (one.lab, one.arch, one.kernel) == of_it:
             with contextlib.suppress(OSError, ValueError):
                 document = json.loads((one.folder / name).read_text())
-                if all(document.get(key) == value for key, value in wanted.items()):
+                whole = not document.get("missing")
+                if whole and all(document.get(key) == value for key, value in wanted.items()):
                     return one.folder.name, document
     return None
 
