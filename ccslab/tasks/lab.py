@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from ccslab import settings as settings_of
 from ccslab.settings import Settings
 from ccslab.tasking import ACCEL, JOBS, KERNEL, choose, lab_task, namespace, settings_task
 
@@ -156,11 +155,11 @@ def lab_status(c: Context) -> None:
 
 
 @lab_task(help={"keep": "how many runs of each lab stay", "all": "empty the cache too: all is built anew"})
-def lab_clean(c: Context, keep: str = "3", all: bool = False) -> None:
+def lab_clean(c: Context, keep: int = 3, all: bool = False) -> None:
     """Remove old runs (and with --all, all that was built)."""
     from ccslab.evidence import overview
 
-    overview.clean(choose(c), keep=settings_of.whole_number("keep", keep), everything=all)
+    overview.clean(choose(c), keep=keep, everything=all)
 
 
 @lab_task()

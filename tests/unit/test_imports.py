@@ -10,25 +10,38 @@ from pathlib import Path
 import ccslab
 
 PACKAGE = Path(ccslab.__file__).parent
-GROUND = {"errors", "progress", "store", "process", "settings"}
+GROUND = {"visible", "errors", "datafile", "progress", "store", "process", "settings"}
 ALLOWED = {
     "sources": GROUND,
-    "policy": {"errors"},  # text in, text out
+    "policy": {"errors", "datafile", "visible"},  # text in, text out
     "kernel": GROUND | {"sources"},
     "rootfs": GROUND | {"sources"},
     "vm": GROUND,  # files in; how they were made is not its business
     "labs": GROUND | {"sources", "kernel", "rootfs", "policy", "vm"},
     "evidence": GROUND | {"kernel", "policy", "labs"},
     "bench": GROUND | {"kernel", "rootfs", "policy", "vm", "labs", "evidence"},
-    "errors": set(),
-    "progress": set(),
+    "visible": set(),
+    "errors": {"visible"},
+    "datafile": {"errors"},
+    "progress": {"visible"},
     "store": {"errors", "progress"},
     "process": {"errors", "store"},
     "settings": {"errors", "store"},
     "quality": {"errors", "settings"},
-    "tasking": {"errors", "settings", "kernel", "evidence"},
-    "tasks": {"settings", "tasking", "kernel", "rootfs", "policy", "vm", "labs", "evidence", "bench"},
-    "__main__": {"errors"},
+    "tasking": {"errors", "settings", "kernel"},
+    "tasks": {
+        "settings",
+        "tasking",
+        "visible",
+        "kernel",
+        "rootfs",
+        "policy",
+        "vm",
+        "labs",
+        "evidence",
+        "bench",
+    },
+    "__main__": {"errors", "datafile", "tasking"},
     "__init__": set(),
 }
 
