@@ -40,7 +40,12 @@ class Settings:
     @property
     def store(self) -> Store:
         """The artifacts' store."""
-        return Store(path_of(self.cache, "cache").absolute() if self.cache else None)
+        if self.cache:
+            return Store(path_of(self.cache, "cache").absolute())
+        try:
+            return Store()
+        except RuntimeError as error:  # "~nobody/..."
+            raise UserError("names the home of no user", where="CCSLAB_CACHE or XDG_CACHE_HOME") from error
 
     def flags(self) -> list[str]:
         """The flags of a task that give these settings, for another process of the harness."""

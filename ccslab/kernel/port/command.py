@@ -27,7 +27,7 @@ def port(settings: Settings, *, to: str, out: str = "", force: bool = False) -> 
     """
     _named(to)  # before anything is fetched
     where = path_of(out, "out") if out else None
-    if where is not None and where.exists() and not where.is_dir():
+    if where is not None and resolved(where).exists() and not where.is_dir():
         raise UserError("is no folder", where=where, mend="give another --out")
     choice = catalog.find(replace(settings, tree="", sha256="", fragment=(), arch=Settings.arch))
     tree = source.fetch(choice.source, settings.store)
