@@ -12,6 +12,8 @@ import signal
 from collections.abc import Iterable
 from typing import ClassVar
 
+from ccslab.visible import told
+
 EXIT_PASSED = 0
 EXIT_VERDICT = 1
 EXIT_USER = 2
@@ -35,9 +37,9 @@ class LabError(Exception):
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        place = f"{self.where}: " if self.where else ""
-        mend = f" - {self.mend}" if self.mend else ""
-        return " ".join(f"{place}{self.what}{mend}".split())
+        # What a user gave or a guest printed may be in each: spelled out, and no longer than a reader bears.
+        place, what, mend = (told(part) for part in (self.where, self.what, self.mend))
+        return f"{place}{': ' if place else ''}{what}{' - ' if mend else ''}{mend}".strip()
 
 
 class UserError(LabError):

@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,9 +17,22 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
+
+from ccslab.visible import visible
+
+
+class Terminal(Console):
+    """rich's console, but what a guest or a file printed is spelled out where it would steer the terminal."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """rich's; the text of what it draws is visible, its own control codes stay what they are."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=visible(segment.text))
+
 
 # No markup: what is printed holds paths and mirrors' messages, whose brackets mean nothing.
-console = Console(highlight=False, soft_wrap=True, markup=False)
+console = Terminal(highlight=False, soft_wrap=True, markup=False)
 LINE_EVERY_S = 30.0
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,12 @@ class Settings:
     @property
     def store(self) -> Store:
         """The artifacts' store."""
-        return Store(Path(self.cache).expanduser().absolute() if self.cache else None)
+        if self.cache:
+            return Store(path_of(self.cache, "cache").absolute())
+        try:
+            return Store()
+        except RuntimeError as error:  # "~nobody/..."
+            raise UserError("names the home of no user", where="CCSLAB_CACHE or XDG_CACHE_HOME") from error
 
     def flags(self) -> list[str]:
         """The flags of a task that give these settings, for another process of the harness."""
@@ -80,13 +86,13 @@ def read(config: Mapping[str, Any], **flags: object) -> Settings:
     }
     if chosen.get("tree") and not flags.get("kernel"):
         chosen["kernel"] = ""  # the default is no wish, and the tree says its version
-    jobs = whole_number("jobs", chosen.pop("jobs", 0))
+    jobs = int(NUMBERS["jobs"].read("jobs", chosen.pop("jobs", 0)))
     debug = _truth("debug", chosen.pop("debug", False))
     fragment = chosen.pop("fragment", ())
     fragments = (fragment,) if isinstance(fragment, str) else fragment
     if not isinstance(fragments, list | tuple) or not all(isinstance(one, str) for one in fragments):
         raise UserError(f"fragment must be a file name or a list of them, not {fragment!r}")
-    text = {name: str(value) for name, value in chosen.items()}
+    text = {name: _word(name, value) for name, value in chosen.items()}
     return Settings(jobs=jobs, debug=debug, fragment=tuple(fragments), **text)  # type: ignore[arg-type]
 
 
@@ -96,15 +102,74 @@ def _truth(name: str, given: object) -> bool:
     raise UserError(f"{name} must be true or false, not {given!r}")
 
 
-def whole_number(name: str, given: object) -> int:
-    """The number that was given as ``name``.
+def _word(name: str, given: object) -> str:
+    if isinstance(given, bool) or not isinstance(given, str | int | float):
+        raise UserError(f"{name} must be a text, not {given!r}")
+    if "\0" in str(given):
+        raise UserError(f"{name} holds a NUL character: {given!r}")
+    return str(given)
 
-    :raises UserError: it is none, or below 0.
+
+@dataclass(frozen=True)
+class Number:
+    """What a number may be that a user gives."""
+
+    least: float
+    most: float
+    whole: bool = True
+
+    def read(self, name: str, given: object) -> float:
+        """The number that was given as ``name``.
+
+        :raises UserError: it is none, or out of range.
+        """
+        kind = "a whole number" if self.whole else "a number"
+        wanted = f"{name} must be {kind} from {self.least:g} to {self.most:.15g}, not {given!r}"
+        if not re.fullmatch(r"[0-9]{1,15}" if self.whole else r"[0-9]{1,15}(\.[0-9]{1,15})?", str(given)):
+            raise UserError(wanted)
+        number = int(str(given)) if self.whole else float(str(given))
+        if not self.least <= number <= self.most:
+            raise UserError(wanted)
+        return number
+
+
+NUMBERS = {
+    "jobs": Number(0, 4096),
+    "keep": Number(0, 1_000_000),
+    "cycles": Number(1, 10_000_000),
+    "minutes": Number(0.01, 7 * 24 * 60, whole=False),
+    "seed": Number(1, 2**32 - 1),
+    "policies": Number(1, 20_000),
+    "most": Number(0, 1_000_000),
+    "command-timeout": Number(0, 10**9),
+    "list-depth": Number(1, 100),
+}
+"""The flags of every task (and invoke's own) that take a number."""
+
+
+def path_of(given: str, name: str = "") -> Path:
+    """The path that a user gave, ``~`` followed.
+
+    :param name: what it was given as, for the error.
+    :raises UserError: there is no such user, or no file can have that name.
+    """
+    where = f"--{name}" if name else ""
+    if "\0" in given:
+        raise UserError(f"{given!r} holds a NUL character, which no path can", where=where, mend="correct it")
+    try:
+        return Path(given).expanduser()
+    except RuntimeError as error:
+        user = given.partition("/")[0]
+        raise UserError(f"there is no user of {user!r}", where=where, mend="write the whole path") from error
+
+
+def resolved(path: Path) -> Path:
+    """The path with its links followed.
+
+    :raises UserError: its links lead in a circle, or no file can have that name.
     """
     try:
-        number = int(str(given))
-    except ValueError as error:
-        raise UserError(f"{name} must be a whole number, not {given!r}") from error
-    if number < 0:
-        raise UserError(f"{name} must be 0 or more, not {number}")
-    return number
+        return path.resolve()
+    except (RuntimeError, OSError, ValueError) as error:
+        what = "is a link that leads in a circle" if isinstance(error, RuntimeError) else str(error)
+        raise UserError(what, where=path, mend="give another path") from error

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import inspect
 from collections.abc import Callable
@@ -11,14 +12,14 @@ from typing import Any
 from invoke.collection import Collection
 from invoke.context import Context
 from invoke.exceptions import Exit
-from invoke.tasks import task
+from invoke.parser.argument import Argument
+from invoke.tasks import Task, task
 
 from ccslab import settings as settings_of
 from ccslab.errors import InfrastructureError, LabError, UserError, stopped
-from ccslab.evidence.text import one_line
 from ccslab.kernel import catalog
 from ccslab.progress import console
-from ccslab.settings import Settings
+from ccslab.settings import NUMBERS, Settings
 from ccslab.sources import mirrors
 from ccslab.store import examine_used
 
@@ -38,6 +39,57 @@ RESUME = {"resume": "go on in the newest run of the same that broke off"}
 JOBS = {"jobs": ("", "parallel compilers (default: one a core)")}
 
 
+class NumberArgument(Argument):
+    """A flag that takes a number, of its own range; invoke itself takes any number of a type."""
+
+    def set_value(self, value: Any, cast: bool = True) -> None:
+        """invoke's.
+
+        :raises UserError: the value is no such number.
+        """
+        super().set_value(NUMBERS[str(self.name)].read(f"--{self.name}", value) if cast else value, cast)
+
+
+def typed(one: Argument) -> Argument:
+    """The argument with its number's range, if it takes a number."""
+    if not one.takes_value or one.name is None or one.name not in NUMBERS:
+        return one
+    return NumberArgument(
+        names=one.names,
+        kind=int if NUMBERS[one.name].whole else float,
+        default=one.default,
+        help=one.help,
+        positional=one.positional,
+        attr_name=one.attr_name,
+    )
+
+
+class LabTask(Task[Any]):
+    """invoke's task with our numbers."""
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """invoke's."""
+        return [typed(one) for one in super().get_arguments(ignore_unknown_help)]
+
+
+def failure_of(error: Exception) -> LabError | None:
+    """What went wrong as one line, if it is not a bug of ours."""
+    match error:
+        case LabError():
+            return error
+        case OSError(errno=errno.ENAMETOOLONG | errno.ELOOP):
+            told = error.strerror or ""
+            return UserError(told, where=error.filename or "", mend="give another path")
+        case OSError():  # a full or forbidden disk where nobody thought of it
+            where = error.filename or ""
+            return InfrastructureError(error.strerror or str(error), where=where)
+        case MemoryError():
+            return InfrastructureError(
+                "this machine's memory is used up", mend="end other programs, then try again"
+            )
+    return None
+
+
 def lab_task(*args: Any, **options: Any) -> Callable[[Callable[..., Any]], Any]:
     """An invoke task whose failures are one line and an exit code: 1 verdict, 2 user, 3 world."""
 
@@ -48,19 +100,18 @@ def lab_task(*args: Any, **options: Any) -> Callable[[Callable[..., Any]], Any]:
         def run(*given: Any, **named: Any) -> None:
             try:
                 code = again(*given, **named)
-            except LabError as error:
-                # Without control characters: what a guest said may be in it.
-                raise Exit(f"error: {one_line(str(error))}", error.exit_code) from None
-            except OSError as error:  # a full or forbidden disk where nobody thought of it
-                told = InfrastructureError(error.strerror or str(error), where=error.filename or "")
-                raise Exit(f"error: {told}", told.exit_code) from error
+            except Exception as error:
+                failure = failure_of(error)
+                if failure is None:
+                    raise  # a bug: __main__ reports it as one
+                raise Exit(f"error: {failure}", failure.exit_code) from error
             except KeyboardInterrupt as error:
                 word = "stopped; start the same command again, it goes on from what is built"
                 raise Exit(word, stopped(error).exit_code) from None
             if isinstance(code, int) and code:
                 raise Exit(code=code)
 
-        return task(run, *args, **options)
+        return task(run, *args, klass=LabTask, **options)
 
     return wrap
 
@@ -77,7 +128,7 @@ def _once_more(body: Callable[..., Any]) -> Callable[..., Any]:
             code = body(*given, **named)
         except Exception as error:
             # Hashing a kernel's tree takes seconds, which a person who corrects a patch would wait each time.
-            if not _damaged(also_many=not isinstance(error, UserError), why=one_line(str(error))):
+            if not _damaged(also_many=not isinstance(error, UserError), why=str(error)):
                 raise
         else:
             if not isinstance(code, int) or not code or not _damaged(also_many=False):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 import time
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 from ccslab import progress
 from ccslab.bench import program, table
 from ccslab.bench.measurement import SCHEMA, Figure
+from ccslab.datafile import NUMBER, check, read_toml
 from ccslab.errors import InfrastructureError, UserError
 from ccslab.evidence import run as runs
 from ccslab.evidence.table import shown_path
@@ -30,6 +30,7 @@ from ccslab.labs.step import HttpStep
 from ccslab.settings import Settings
 
 COST = "cost.toml"
+SHAPE = {"calls": int, "request": [{"kind": str, "step": str, "most": NUMBER}]}
 FOLDER = "cost"
 FILE = "cost.json"
 PLACE = "/run/ccsfetch"
@@ -74,20 +75,13 @@ def requests(lab: Lab) -> tuple[int, list[Request]]:
     """
     path = lab.folder / COST
     try:
-        told = tomllib.loads(path.read_text())
+        told = read_toml(path, mend="write what requests may cost; see apache-cgi's")
+        check(told, SHAPE, path)
         steps = {step.name: step for step in lab.workload if isinstance(step, HttpStep)}
         found = [Request(one["kind"], steps[one["step"]], float(one["most"])) for one in told["request"]]
         return int(told["calls"]), found
-    except OSError as error:
-        raise UserError(
-            f"lab {lab.name} does not say what requests may cost",
-            where=path,
-            mend="write it; see apache-cgi's",
-        ) from error
     except KeyError as error:
-        raise UserError(f"there is no step or key {error}", where=path) from error
-    except (ValueError, TypeError) as error:
-        raise UserError(str(error), where=path) from error
+        raise UserError(f"the workload has no request {error}", where=path, mend="correct step") from error
 
 
 def run(settings: Settings, name: str) -> int:

@@ -10,10 +10,27 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ccslab.bench.plan import Configuration
+from ccslab.datafile import ANY, NUMBER, check, read_json
 from ccslab.errors import UserError
 
 SCHEMA = 1
 FILE = "bench.json"
+_MAYBE = (str, frozenset({""}))
+SHAPE = {
+    "schema": int,
+    "subject": dict.fromkeys(("kernel", "release", "arch", "compiler", "program", "qemu"), _MAYBE),
+    "plan": str,
+    "unit": _MAYBE,
+    "measured": [
+        {
+            "mode": str,
+            "kind": _MAYBE,
+            "count": int,
+            "figures": {ANY: dict.fromkeys(("minimum", "median", "mean", "calls"), NUMBER)},
+        }
+    ],
+}
+"""Of a measurement's file."""
 
 
 class Figure(NamedTuple):
@@ -81,17 +98,15 @@ def read(path: Path) -> Measurement:
     :raises UserError: there is none, or the file is something else.
     """
     file = path / FILE if path.is_dir() else path
-    try:
-        told = json.loads(file.read_text())
-        if told["schema"] != SCHEMA:
-            raise UserError(f"is of schema {told['schema']}, not {SCHEMA}", where=file, mend="measure again")
-        return Measurement(Subject(**told["subject"]), told["plan"], tuple(map(recalled, told["measured"])))
-    except OSError as error:
+    if not file.is_file():
         raise UserError(
             "there is no measurement", where=file, mend="./inv bench.run makes one, bench.update a baseline"
-        ) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError("is no measurement of bench.run", where=file, mend="measure again") from error
+        )
+    told = read_json(file, {ANY: object, "schema": int}, "measure again")
+    if told["schema"] != SCHEMA:
+        raise UserError(f"is of schema {told['schema']}, not {SCHEMA}", where=file, mend="measure again")
+    check(told, SHAPE, file, "measure again")
+    return Measurement(Subject(**told["subject"]), told["plan"], tuple(map(recalled, told["measured"])))
 
 
 def recalled(told: Mapping[str, Any]) -> Measured:

@@ -6,19 +6,20 @@ from __future__ import annotations
 import json
 import os
 import time
-import tomllib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ccslab import progress, sets
 from ccslab.bench import apparmor, guest, program, table, unattended
 from ccslab.bench.command import subject_of
 from ccslab.bench.measurement import SCHEMA, Measured, Subject, recalled
+from ccslab.bench.plan import SHAPE as PLANS_SHAPE
 from ccslab.bench.plan import Configuration
 from ccslab.bench.plot import peers as draw
-from ccslab.errors import InfrastructureError, LabError, UserError
+from ccslab.datafile import ANY, check, read_toml
+from ccslab.errors import InfrastructureError, LabError
 from ccslab.evidence.continuation import Wanted, journaled
 from ccslab.evidence.manifest import MANIFEST
 from ccslab.evidence.table import shown_path
@@ -31,6 +32,16 @@ PEERS = Path(__file__).with_name("peers.toml")
 FRAGMENT = Path("kernel-patches/config/peers.config")
 FOLDER = "peers"
 FILE = "peers.json"
+
+
+_MODES = PLANS_SHAPE[ANY]["modes"]
+SHAPE: dict[str, Any] = {
+    "calls": int,
+    "rules": [int],
+    "kinds": [str],
+    "peer": [{"title": str, "lsm": (frozenset({""}), str), "modes": _MODES, "counted?": _MODES[0]}],
+}
+"""Of peers.toml."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +65,8 @@ def peers(most: int | None = None) -> tuple[int, tuple[Peer, ...]]:
 
     :param most: leave out what has more rules.
     """
-    told = tomllib.loads(PEERS.read_text())
+    told = read_toml(PEERS)
+    check(told, SHAPE, PEERS)
     counts = [count for count in told["rules"] if most is None or count <= most]
     return told["calls"], tuple(
         Peer(
@@ -82,8 +94,6 @@ def run(settings: Settings, *, most: int | None = None, resume: bool = False) ->
     :raises UserError: an architecture that AppArmor's rules were not written for.
     :raises LabError: the kernel cannot be built, a profile not compiled, or a guest does not measure.
     """
-    if most is not None and most < 0:
-        raise UserError(f"--most {most} is no number of rules")
     calls, wanted = peers(most)
     settings = replace(settings, fragment=(*settings.fragment, str(settings.root / FRAGMENT)))
     name = catalog.find(settings).name

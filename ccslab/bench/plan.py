@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from ccslab.errors import unknown
+from ccslab.datafile import ANY, check, read_toml
+from ccslab.errors import UserError, unknown
 from ccslab.policy import language
 
 PLANS = Path(__file__).with_name("plan.toml")
@@ -68,6 +69,14 @@ profile ccsbench /bin/ccsbench {
 """
 KEPT = (11, 8)
 """How many the kernel makes of those, with the series and without: one of all that share their operands."""
+
+
+_MODES = frozenset({ABSENT, CONFINED, *PROFILES})
+SHAPE: dict[str, Any] = {
+    "kinds": {ANY: {"rule": str, "apparmor?": str, "group?": str}},
+    ANY: {"calls": int, "modes": [_MODES], "counted": [_MODES], "rules": {ANY: [int]}},
+}
+"""Of plan.toml."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +139,7 @@ class Plan:
 def find(name: str) -> Plan:
     """A plan of plan.toml.
 
-    :raises UserError: there is none of this name.
+    :raises UserError: there is none of this name, or plan.toml is malformed.
     """
     plans = {key: value for key, value in _read().items() if key != "kinds"}
     if name not in plans:
@@ -148,4 +157,10 @@ def find(name: str) -> Plan:
 
 @cache
 def _read() -> dict[str, dict]:  # type: ignore[type-arg]
-    return tomllib.loads(PLANS.read_text())
+    told = read_toml(PLANS)
+    check(told, SHAPE, PLANS)
+    for name, kinds in told.items():
+        for kind in kinds["rules"] if name != "kinds" else ():
+            if kind not in told["kinds"]:
+                raise UserError(f"{name}.rules names {kind}, and there is no [kinds.{kind}]", where=PLANS)
+    return told

@@ -6,7 +6,6 @@ Inputs are hashed when the run starts, for they may be edited while it goes on.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shlex
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ccslab import process
+from ccslab.datafile import ANY, NUMBER, Nothing, read_json
 from ccslab.errors import InfrastructureError, UserError
 from ccslab.evidence.text import disk_errors, write_json
 from ccslab.store import hash_file, hash_tree, key_of
@@ -27,6 +27,29 @@ from ccslab.store import hash_file, hash_tree, key_of
 MANIFEST = "manifest.json"
 SCHEMA = 1
 TOOL_TIMEOUT_S = 30.0
+
+
+_HASHED = {ANY: object, "sha256?": str}
+_MADE = {
+    ANY: object,
+    "key?": str,
+    "manifest_sha256?": str,
+    "manifest?": {ANY: object, "patches?": [{ANY: object, "name": str}]},
+}
+RUN_SHAPE = {
+    ANY: object,
+    "started": str,
+    "seconds": (NUMBER, Nothing),
+    "command_line?": (str, frozenset({""})),
+    "accel?": dict,
+    "host?": dict,
+    "inputs": {
+        **dict.fromkeys(("kernel?", "image?"), _MADE),
+        **dict.fromkeys(("lab?", "golden_policy?"), _HASHED),
+        "harness?": {**_HASHED, "commit?": (str, Nothing)},
+    },
+}
+"""Of a run's manifest.json: what is read of it."""
 
 
 @dataclass
@@ -135,15 +158,17 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
     :raises UserError: it is missing or malformed.
     """
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"cannot be read: {error}", where=path, mend="./inv lab.build makes it anew"
-        ) from error
-    if not isinstance(document, dict):
-        raise UserError("must be an object", where=path, mend="./inv lab.build makes it anew")
-    return document
+    found: dict[str, Any] = read_json(path, dict, "./inv lab.build makes it anew")
+    return found
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Read the manifest of a run that is over.
+
+    :raises UserError: it is missing or malformed, or lacks what is read of it.
+    """
+    found: dict[str, Any] = read_json(folder / MANIFEST, RUN_SHAPE, "run the lab again")
+    return found
 
 
 def checkout(root: Path) -> dict[str, Any]:

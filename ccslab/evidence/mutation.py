@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import threading
 import time
-import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,7 +15,8 @@ from typing import Any
 from rich.text import Text
 
 from ccslab import progress
-from ccslab.errors import EXIT_PASSED, EXIT_VERDICT, InfrastructureError, UserError
+from ccslab.datafile import check, read_toml
+from ccslab.errors import EXIT_PASSED, EXIT_VERDICT, InfrastructureError
 from ccslab.evidence.continuation import Wanted, journaled
 from ccslab.evidence.manifest import words
 from ccslab.evidence.scenario import manifest_of
@@ -221,14 +221,12 @@ def explanations(lab: Lab, *, chance: bool = False) -> dict[Line, str]:
     path: Path = tuning.golden_folder(lab) / EXPLAINED
     if not path.is_file():
         return {}
-    try:
-        told = tomllib.loads(path.read_text())
-        kept = [one for one in told["kept"] if not chance or one.get("chance")]
-        return {Line(one["domain"], text): one["why"] for one in kept for text in one["lines"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"cannot be read: {error}", where=path, mend="write [[kept]] with domain, lines and why"
-        ) from error
+    mend = "write [[kept]] with domain, lines and why"
+    told = read_toml(path, mend)
+    scope = (frozenset({""}), str)  # "" is the exception policy
+    check(told, {"kept": [{"domain": scope, "lines": [str], "why": str, "chance?": bool}]}, path, mend)
+    kept = [one for one in told["kept"] if not chance or one.get("chance")]
+    return {Line(one["domain"], text): one["why"] for one in kept for text in one["lines"]}
 
 
 def show_proof(proof: Proof) -> None:

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -21,7 +20,7 @@ from ccslab.errors import EXIT_INFRASTRUCTURE, EXIT_PASSED, EXIT_VERDICT, UserEr
 from ccslab.evidence import journal
 from ccslab.evidence import run as runs
 from ccslab.evidence.completeness import verify_complete
-from ccslab.evidence.manifest import MANIFEST, read_manifest
+from ccslab.evidence.manifest import read_run
 from ccslab.evidence.report.browser import VIEWS, screenshot
 from ccslab.evidence.report.page import write_report
 from ccslab.evidence.results import read_results, verdict_of
@@ -31,8 +30,8 @@ from ccslab.evidence.timings import timings
 from ccslab.kernel import catalog
 from ccslab.labs import definition, setup, visiting
 from ccslab.labs.keeping import KEPT
-from ccslab.progress import console
-from ccslab.settings import Settings
+from ccslab.progress import Terminal, console
+from ccslab.settings import Settings, path_of, resolved
 from ccslab.store import Store, cleaning
 from ccslab.store.artifacts import artifacts
 
@@ -62,8 +61,8 @@ def show_run(settings: Settings, name: str, *, svg: str = "", show_timings: bool
     if svg:
         output.check_file(Path(svg), lambda content: content.startswith(output.SVG), "--svg")
     results = read_results(run.folder)
-    seconds = float(read_manifest(run.folder / MANIFEST)["seconds"])
-    target = Console(record=True, width=100, file=io.StringIO(), force_terminal=True) if svg else console
+    seconds = float(read_run(run.folder)["seconds"] or 0.0)
+    target = Terminal(record=True, width=100, file=io.StringIO(), force_terminal=True) if svg else console
     show_results(results, run.folder, seconds, target)
     if show_timings:
         show(timings(results), target)
@@ -71,7 +70,7 @@ def show_run(settings: Settings, name: str, *, svg: str = "", show_timings: bool
         target.print(Text(f"error: {one_line(results.error)}"))
     if svg:
         picture = target.export_svg(title=f"./inv lab.scenario {lab.name}")
-        write(Path(svg), FONTS.sub("", picture).encode())
+        write(path_of(svg, "svg"), FONTS.sub("", picture).encode())
         console.print(f"picture: {svg}")
     if not results.finished:
         return EXIT_INFRASTRUCTURE
@@ -85,10 +84,12 @@ def report(settings: Settings, name: str, *, shots: str = "") -> None:
     """
     lab = definition.find(name, settings.root)
     folder = runs.latest(settings.runs, lab.name).folder
-    pictures = {view: Path(shots).resolve() / f"report-{view.name}.png" for view in VIEWS if shots}
+    pictures = {
+        view: resolved(path_of(shots, "shots")) / f"report-{view.name}.png" for view in VIEWS if shots
+    }
     for path in pictures.values():
         output.check_file(path, lambda content: content.startswith(output.PNG), "--shots")
-    manifest = read_manifest(folder / MANIFEST)
+    manifest = read_run(folder)
     page = write_report(read_results(folder), manifest, folder, guarded=lab.protected)
     console.print(f"report: {shown_path(page)}")
     for view, path in pictures.items():

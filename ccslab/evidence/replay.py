@@ -10,7 +10,7 @@ from ccslab import progress
 from ccslab.errors import EXIT_PASSED, EXIT_VERDICT, UserError
 from ccslab.evidence import run as runs
 from ccslab.evidence.completeness import verify_complete
-from ccslab.evidence.manifest import MANIFEST, read_manifest
+from ccslab.evidence.manifest import read_run
 from ccslab.evidence.overview import settings_of
 from ccslab.evidence.results import read_results
 from ccslab.evidence.scenario import manifest_of, scenario
@@ -41,7 +41,7 @@ def replay(settings: Settings, named: str, *, anyway: bool = False) -> int:
     run = runs.find(settings.runs, named)
     if lacks := verify_complete(run.folder):
         raise UserError(f"the run is incomplete: {lacks[0]}", where=run.folder, mend="name another run")
-    before, manifest = read_results(run.folder), read_manifest(run.folder / MANIFEST)
+    before, manifest = read_results(run.folder), read_run(run.folder)
     settings = settings_of(settings, run)
     if run.kernel.removesuffix("-debug") not in catalog.names(settings.root):
         raise UserError(f"kernel {run.kernel} is a tree of yours", where=run.folder, mend=_again(manifest))
@@ -49,7 +49,9 @@ def replay(settings: Settings, named: str, *, anyway: bool = False) -> int:
     parts = setup.build(settings, lab.recipe)
     others = changed(manifest["inputs"], manifest_of(settings, lab, parts).inputs)
     if others and not anyway:
-        commit = manifest["inputs"]["harness"].get("commit") or ""  # null where it was no git checkout
+        commit = (
+            manifest["inputs"].get("harness", {}).get("commit") or ""
+        )  # null where it was no git checkout
         raise UserError(
             f"the run's {' and '.join(others)} {'is' if len(others) == 1 else 'are'} not what is here now",
             where=run.folder,

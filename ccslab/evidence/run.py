@@ -158,7 +158,7 @@ def link_latest(run: Run) -> Path:
     runs = run.folder.parent
     link = runs / LATEST / _slug(run.lab)
     with disk_errors(link), _latest_lock(runs):
-        there = _read(link.resolve()) if link.is_symlink() else None
+        there = _read(_followed(link)) if link.is_symlink() else None
         if there is None or there.started <= run.started:
             aside = link.with_name(f".{link.name}.new")
             aside.unlink(missing_ok=True)
@@ -173,7 +173,7 @@ def latest(runs: Path, lab: str) -> Run:
     :raises UserError: there is none.
     """
     link = runs / LATEST / _slug(lab)
-    found = _read(link.resolve()) if link.is_symlink() else None
+    found = _read(_followed(link)) if link.is_symlink() else None
     if found is None:
         raise UserError(f"no finished run of {lab}", where=runs, mend=f"start one: ./inv lab.scenario {lab}")
     return found
@@ -185,7 +185,7 @@ def find(runs: Path, named: str) -> Run:
     :raises UserError: there is none.
     """
     for folder in (Path(named), runs / named):
-        if named and (found := _read(folder.resolve())):
+        if named and (found := _read(_followed(folder))):
             return found
     return latest(runs, named)
 
@@ -228,9 +228,9 @@ def clean(runs: Path, *, keep: int, lab: str = "") -> list[Path]:
             of_a_kind.setdefault((run.lab, run.arch, run.kernel), []).append(run)
         for (name, _, _), some in sorted(of_a_kind.items()):
             link = runs / LATEST / _slug(name)
-            pointed = link.resolve() if keep and link.is_symlink() else None
+            pointed = _followed(link) if keep and link.is_symlink() else None
             for run in some[: max(0, len(some) - keep)]:
-                if run.folder.resolve() != pointed and _remove(run):
+                if _followed(run.folder) != pointed and _remove(run):
                     removed.append(run.folder)
         for link in (runs / LATEST).glob("*"):
             if not lab or link.name == _slug(lab):
@@ -290,6 +290,14 @@ def _read(folder: Path) -> Run | None:
         return Run(folder, str(said["lab"]), str(said["arch"]), str(said["kernel"]), started, pid)
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _followed(path: Path) -> Path:
+    """A path with its links followed; as it is where they lead in a circle, or no file has such a name."""
+    try:
+        return path.resolve()
+    except (RuntimeError, OSError, ValueError):
+        return path
 
 
 def _slug(text: str) -> str:

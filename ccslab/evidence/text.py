@@ -1,36 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Files and text of a run: written whole or not at all, and harmless to whoever shows them."""
+"""Files of a run, written whole or not at all; their text is harmless to whoever shows it."""
 
 from __future__ import annotations
 
 import functools
 import json
 import os
-import re
 import secrets
 from pathlib import Path
 from typing import Any
 
 from ccslab import store
+from ccslab.visible import one_line, visible
+
+__all__ = ["disk_errors", "one_line", "visible", "write", "write_json"]
 
 disk_errors = functools.partial(
     store.disk_errors, mend="free space or make the folder writable; old runs go with ./inv lab.clean"
 )
-# What XML 1.0 (section 2.2) cannot carry, and C1 controls, which some terminals obey like ESC [.
-_UNSHOWABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-
-
-def visible(text: str) -> str:
-    r"""The text with control characters spelled out (``\x1b``), newlines and tabs kept.
-
-    A guest is not trusted: what it prints must neither steer a terminal nor break an XML file.
-    """
-    return _UNSHOWABLE.sub(lambda match: ascii(match[0])[1:-1], text)
-
-
-def one_line(text: str) -> str:
-    """The text on one line, visible."""
-    return " ".join(visible(text).split())
 
 
 def write(path: Path, content: bytes) -> Path:

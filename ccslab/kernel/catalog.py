@@ -4,18 +4,17 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from ccslab.datafile import ANY, check, read_toml
 from ccslab.errors import UserError, unknown
 from ccslab.kernel import patchset
 from ccslab.kernel.build import MAKE_ARCH, KernelSpec
 from ccslab.kernel.patchset import Patchset
 from ccslab.kernel.source import Archive, Folder, Source, Tree
-from ccslab.settings import ALL, Settings
+from ccslab.settings import ALL, Settings, path_of
 from ccslab.sources import archive
 
 STOCK = "stock-"
@@ -46,7 +45,7 @@ class Choice:
         series = self.patchset.series(tree.version)
         config = settings.root / "kernel-patches" / "config"
         mine = [self.patchset.fragment] if self.patchset.fragment else []
-        users = [Path(name).expanduser() for name in settings.fragment]
+        users = [path_of(name, "fragment") for name in settings.fragment]
         return KernelSpec(
             name=self.name,
             arch=settings.arch,
@@ -111,7 +110,7 @@ def find(settings: Settings) -> Choice:
             mend=f"say --kernel {settings.kernel.removeprefix(STOCK)}",
         )
     for name in settings.fragment:
-        if not Path(name).expanduser().is_file():
+        if not path_of(name, "fragment").is_file():
             raise UserError("there is no such fragment", where=name)
     chosen = patchset.find(settings.patchset or ("none" if stock else "ccs"), settings.root, settings.store)
     source = _source(settings)
@@ -147,7 +146,7 @@ def _source(settings: Settings) -> Source | Archive | Folder:
         if settings.sha256:
             raise UserError("--sha256 is an archive's, and --tree names none")
         return sources(settings.root, settings.kernel)
-    path = Path(settings.tree).expanduser()
+    path = path_of(settings.tree, "tree")
     if archive.is_archive(path):
         if not settings.sha256:
             raise UserError("an archive's hash is missing", where=path, mend="say --sha256 HASH")
@@ -173,16 +172,6 @@ def sources(root: Path, name: str) -> Source:
 
 def _read(root: Path) -> dict[str, Source]:
     path = root / "kernel-patches" / CATALOGUE
-    try:
-        document = tomllib.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot be read: {error}", where=path) from error
-    return dict(_entries(document, path))
-
-
-def _entries(document: dict[str, Any], path: Path) -> Iterator[tuple[str, Source]]:
-    for name, entry in document.items():
-        for key in ("package", "suite"):
-            if not isinstance(entry, dict) or not isinstance(entry.get(key), str):
-                raise UserError(f"kernel {name} lacks the text {key!r}", where=path)
-        yield name, Source(entry["package"], entry["suite"])
+    document = read_toml(path)
+    check(document, {ANY: {"package": str, "suite": str}}, path)
+    return {name: Source(entry["package"], entry["suite"]) for name, entry in document.items()}

@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ccslab import progress
+from ccslab.datafile import read_toml
 from ccslab.errors import UserError, unknown
 from ccslab.kernel.series import Overlaid, Series, inside, load_patches, load_series
+from ccslab.settings import path_of, resolved
 from ccslab.sources import archive
 from ccslab.store import Store
 
@@ -106,7 +107,7 @@ def find(named: str, root: Path, store: Store) -> Patchset:
     ours = shipped(root)
     if named in ours:
         return load(ours[named] / MANIFEST, store)
-    path = Path(named).expanduser()
+    path = path_of(named, "patchset")
     if archive.is_archive(path):
         return load(_unpacked(path, "", store) / MANIFEST, store)
     if path.is_dir():
@@ -156,14 +157,10 @@ def load(manifest: Path, store: Store) -> Patchset:
 
 
 def _read(manifest: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(manifest.read_text())
-    except FileNotFoundError as error:
-        raise UserError(
-            f"has no {MANIFEST}", where=manifest.parent, mend="docs/patchsets.md shows how to write one"
-        ) from error
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"is malformed: {error}", where=manifest) from error
+    mend = "docs/patchsets.md shows how to write one"
+    if manifest.parent.is_dir() and not manifest.exists():
+        raise UserError(f"has no {MANIFEST}", where=manifest.parent, mend=mend)
+    return read_toml(manifest, mend)
 
 
 def _text(entry: Mapping[str, Any], key: str, where: Path) -> str:
@@ -180,7 +177,7 @@ def _existing(base: Path, name: str, key: str, where: Path, *, folder: bool) -> 
     if not (path.is_dir() if folder else path.is_file()):
         kind = "folder" if folder else "file"
         raise UserError(f"{key} names {name}, and there is no such {kind}", where=where)
-    if not path.resolve().is_relative_to(base.resolve()):
+    if not resolved(path).is_relative_to(resolved(base)):
         raise UserError(f"{key} names {name}, a link that leads outside", where=where)
     return path
 

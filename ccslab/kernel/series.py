@@ -17,7 +17,9 @@ from ccslab.store import hash_file
 PATCH_TIMEOUT_S = 60.0
 NAME_MAX = 255  # bytes, linux/limits.h
 _HEADER = re.compile(r"^(?:---|\+\+\+) (?P<path>[^\t]+)")
-_GIT_HEADER = re.compile(r"^diff --git (?P<old>a/\S+) (?P<new>b/\S+)$")
+GIT_HEADER = re.compile(r'^diff --git (?P<old>"a/(?:[^"\\]|\\.)+"|a/\S+) (?P<new>"b/(?:[^"\\]|\\.)+"|b/\S+)$')
+_QUOTED_BYTE = re.compile(r"\\([0-7]{3}|.)")
+_ESCAPES = {"a": 7, "b": 8, "t": 9, "n": 10, "v": 11, "f": 12, "r": 13}
 _HUNK = re.compile(r"^@@ -\d+(?:,(?P<old>\d+))? \+\d+(?:,(?P<new>\d+))? @@")
 _FAILED = re.compile(r"Hunk #(?P<hunk>\d+) FAILED at (?P<line>\d+)")
 _PATCHING = re.compile(r"^(?:checking|patching) file '?(?P<path>[^']+?)'?(?: \(.*\))?$")
@@ -128,8 +130,9 @@ def touched_files(path: Path) -> tuple[str, ...]:
     :raises UserError: it touches none, or one outside the tree.
     """
     names: dict[str, None] = {}
-    for header in _headers(path.read_text(errors="replace").split("\n")):
-        name = header.strip().partition("/")[2]  # -p1
+    text = path.read_bytes().decode("utf-8", "surrogateescape")  # a file's name may be of any bytes
+    for header in map(unquoted, _headers(text.split("\n"))):
+        name = header.partition("/")[2]  # -p1
         if name and header != "/dev/null":
             inside(name, path)
             names[name] = None
@@ -147,10 +150,30 @@ def _headers(lines: list[str]) -> Iterator[str]:
             new -= not line.startswith(("-", "\\"))
         elif hunk := _HUNK.match(line):
             old, new = (int(count) if count is not None else 1 for count in hunk.group("old", "new"))
-        elif git := _GIT_HEADER.match(line):
+        elif git := GIT_HEADER.match(line):
             yield from git.group("old", "new")  # all that a rename or a change of mode has
         elif line.startswith("--- ") and following.startswith("+++ "):
             yield from (match["path"] for match in (_HEADER.match(line), _HEADER.match(following)) if match)
+
+
+def unquoted(name: str) -> str:
+    r"""A name as git (and patch) quote one with unusual bytes: ``"b/\346\227\245.c"``; any other as it is."""
+    name = name.strip()
+    if len(name) < 2 or not (name.startswith('"') and name.endswith('"')):
+        return name
+
+    def byte(match: re.Match[str]) -> bytes:
+        text = match[1]
+        if len(text) == 3:
+            return bytes([int(text, 8) & 0xFF])
+        return bytes([_ESCAPES[text]]) if text in _ESCAPES else text.encode("utf-8", "surrogateescape")
+
+    parts, end = [], 1
+    for match in _QUOTED_BYTE.finditer(name, 1, len(name) - 1):
+        parts += [name[end : match.start()].encode("utf-8", "surrogateescape"), byte(match)]
+        end = match.end()
+    parts.append(name[end:-1].encode("utf-8", "surrogateescape"))
+    return b"".join(parts).decode("utf-8", "surrogateescape")
 
 
 def inside(name: str, where: object) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ccslab.datafile import check, read_toml
 from ccslab.errors import UserError, unknown
 from ccslab.labs.step import HttpStep, Step, http_status, parse_steps, texts
 
@@ -175,8 +175,7 @@ def _attacks(folder: Path) -> tuple[Attack, ...]:
 
 
 def _attack(entry: Mapping[str, Any], folder: Path, path: Path) -> Attack:
-    name = str(entry.get("name", ""))
-    where = f"{path} attack {name!r}"
+    where = f"{path} attack {entry.get('name', '')!r}"
     for key in ("name", "title", "steps", "gained", "enforcing"):
         if key not in entry:
             raise UserError(f"lacks the key {key!r}", where=where)
@@ -189,11 +188,11 @@ def _attack(entry: Mapping[str, Any], folder: Path, path: Path) -> Attack:
     status = expected.get("status", [])
     statuses = status if isinstance(status, list) else [status]
     return Attack(
-        name=name,
-        title=str(entry["title"]),
+        name=_text(entry, "name", where),
+        title=_text(entry, "title", where),
         steps=parse_steps(entry["steps"], folder, where, default_status=None),
         gained_body=_regex(gained["body"], where) if "body" in gained else None,
-        gained_root=str(gained["root"]) if "root" in gained else None,
+        gained_root=_text(gained, "root", where) if "root" in gained else None,
         enforcing=Expected(
             tuple(http_status(one, where) for one in statuses),
             _regex(expected["record"], where),
@@ -202,9 +201,11 @@ def _attack(entry: Mapping[str, Any], folder: Path, path: Path) -> Attack:
 
 
 def _regex(text: Any, where: str) -> re.Pattern[str]:
+    if not isinstance(text, str) or not text.strip():
+        raise UserError(f"{text!r:.60} is no regular expression, or matches anything", where=where)
     try:
-        found = re.compile(str(text), re.MULTILINE)
-    except re.error as error:
+        found = re.compile(text, re.MULTILINE)
+    except (re.error, OverflowError, RecursionError) as error:
         raise UserError(f"{text!r} is no regular expression: {error}", where=where) from error
     if found.search(""):
         raise UserError(f"{text!r} matches anything, so it proves nothing", where=where)
@@ -212,14 +213,7 @@ def _regex(text: Any, where: str) -> re.Pattern[str]:
 
 
 def _toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise UserError(
-            "is missing", where=path, mend="a lab needs lab.toml, workload.toml, attacks.toml"
-        ) from error
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"is malformed: {error}", where=path) from error
+    return read_toml(path, mend="a lab needs lab.toml, workload.toml, attacks.toml")
 
 
 def _only(entry: Mapping[str, Any], known: set[str], where: object) -> None:
@@ -234,12 +228,13 @@ def _in(where: object, error: UserError) -> UserError:
 
 def _texts(entry: Mapping[str, Any], key: str, where: Path) -> tuple[str, ...]:
     value = entry[key]
-    if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
+    check(value, [str], f"{where}: {key}")
+    if not value:
         raise UserError(f"{key} must be a list of texts", where=where)
     return tuple(value)
 
 
-def _text(entry: Mapping[str, Any], key: str, where: Path) -> str:
+def _text(entry: Mapping[str, Any], key: str, where: object) -> str:
     value = entry[key]
     if not isinstance(value, str) or not value.strip():
         raise UserError(f"{key} must be a text", where=where)

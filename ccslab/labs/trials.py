@@ -4,18 +4,28 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ccslab.datafile import check, read_toml
 from ccslab.errors import UserError
 from ccslab.policy import language
 from ccslab.policy.acl import parse_acl
 
 FOLDER = Path("labs/controls")
 FILE = FOLDER / "trials.toml"
+SHAPE = {
+    "trial": [
+        {
+            "call": str,
+            "control": str,
+            **dict.fromkeys(("rule?", "next?", "says?", "denied?", "learned?", "since?", "preference?"), str),
+            **{key: [str] for key in ("grants?", "refuses?", "arches?")},
+        }
+    ]
+}
 NEXT = "NEXT"
 """What a call says that did its work for the second peer, as the first was turned away."""
 
@@ -133,19 +143,14 @@ def read(root: Path) -> list[Trial]:
     :raises UserError: the file is malformed, or a rule is none.
     """
     path = root / FILE
-    try:
-        document = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"is malformed: {error}", where=path) from error
+    document = read_toml(path)
+    check(document, SHAPE, path)
     return [_trial(entry, f"{path}, trial {number}") for number, entry in enumerate(document["trial"], 1)]
 
 
 def _trial(entry: Mapping[str, Any], where: str) -> Trial:
     lists = {name: tuple(entry[name]) for name in ("grants", "refuses", "arches") if name in entry}
-    try:
-        trial = Trial(**{**entry, **lists})
-    except TypeError as error:
-        raise UserError(f"has a key too many or too few: {error}", where=where) from error
+    trial = Trial(**{**entry, **lists})
     for rule in filter(None, (trial.rule, trial.next, *trial.grants, *trial.refuses)):
         try:
             printed = parse_acl(rule).format()

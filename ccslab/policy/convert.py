@@ -196,6 +196,8 @@ class _Converter:
         profile = self.out.profile.profiles.setdefault(("<kernel>", number), Profile())
         if name == "COMMENT":
             profile.comment = pathname.normalise_line(what)
+            if profile.comment != what:
+                self.out.warnings.append(f"line {line.number}: {line.text}: a comment keeps ASCII only")
             return
         if name in ("CONFIG", "PREFERENCE"):
             self._new_setting(profile, parse_profile_line(line.text))

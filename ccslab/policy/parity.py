@@ -8,12 +8,12 @@ written once, in the words of its reference architecture, is translated for anot
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ccslab.datafile import parse_toml, read_text_of
 from ccslab.errors import UserError, unknown
 from ccslab.policy.acl import Acl
 from ccslab.policy.canonical import by_atom
@@ -169,11 +169,7 @@ def load_declared(path: str | Path) -> Declared:
 
     :raises UserError: it cannot be read, or something in it is unknown, missing or ambiguous.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot be read: {error}", where=path, mend="give a TOML file") from None
-    return parse_declared(text, str(path))
+    return parse_declared(read_text_of(Path(path), "give a TOML file"), str(path))
 
 
 def parse_declared(text: str, source: str = "") -> Declared:
@@ -181,11 +177,12 @@ def parse_declared(text: str, source: str = "") -> Declared:
 
     :raises UserError: something in it is unknown, missing or ambiguous; says what.
     """
+    where = source or "declared differences"
+    data = parse_toml(text, where)
     try:
-        data = tomllib.loads(text)
         return _declared(data)
-    except (tomllib.TOMLDecodeError, ValueError) as error:
-        raise UserError(str(error), where=source or "declared differences", mend="correct the file") from None
+    except ValueError as error:
+        raise UserError(str(error), where=where, mend="correct the file") from None
 
 
 def _declared(data: dict[str, Any]) -> Declared:

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from ccslab.datafile import ANY, check, parse_toml, read_text_of
 from ccslab.errors import UserError
 from ccslab.policy import language, pathname, value
 from ccslab.policy.acl import parse_acl
@@ -209,10 +209,12 @@ def parse_rules(text: str, source: str = "") -> Rules:
 
     :raises UserError: if the TOML is malformed, or a table, key, operation or pattern is unknown.
     """
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"malformed TOML: {error}", where=source, mend="correct the file") from None
+    data = parse_toml(text, source)
+    check(
+        data,
+        {"select?": {"domains?": [str]}, **{f"{kind}?": [dict] for kind in _TABLES}, ANY: object},
+        source,
+    )
     out: dict[str, Any] = {"source": source, "select": tuple(data.pop("select", {}).get("domains", ()))}
     for kind, rules in data.items():
         if kind not in _TABLES:
@@ -239,8 +241,4 @@ def parse_rules(text: str, source: str = "") -> Rules:
 
 def load_rules(path: str | Path) -> Rules:
     """Read the rules of generalisation from a file; UserError if it is missing or malformed."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the rules: {error}", where=path, mend="give a TOML file") from None
-    return parse_rules(text, str(path))
+    return parse_rules(read_text_of(Path(path), "give a TOML file"), str(path))

@@ -8,13 +8,13 @@ never builds an image without what it was meant to have.
 from __future__ import annotations
 
 import re
-import tomllib
 import uuid as uuids
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ccslab.datafile import parse_toml
 from ccslab.errors import UserError, unknown
 
 FOLDER = Path("rootfs/recipes")
@@ -103,11 +103,11 @@ def _inside(target: str) -> bool:
     return path.is_absolute() and ".." not in path.parts and ":" not in target and not target.endswith("/")
 
 
-TREE_PATH = r"(?!/)(?!.*(^|/)\.\.(/|$))[^:\n]+"
+TREE_PATH = r"(?!/)(?!.*(^|/)\.\.(/|$))[^:\x00-\x1f\x7f]+"
 KEYS: dict[str, tuple[Check, Any]] = {  # key -> its check, and its default; ... where it must be given
     "description": (_text(), ""),
     "hostname": (_text(HOSTNAME.pattern, "a host name"), ...),
-    "root_password": (_text(r"[^:\n]+", "a password without colon"), ...),
+    "root_password": (_text(r"[^:\x00-\x1f\x7f]+", "a password without colon and control characters"), ...),
     "source_date_epoch": (_number(86400, 2**32), ...),
     "suites.required": (_list(SUITE.pattern, "suite name", empty=False), ...),
     "suites.optional": (_list(SUITE.pattern, "suite name"), []),
@@ -129,10 +129,7 @@ def parse(text: str, *, name: str, where: object) -> Recipe:
 
     :raises UserError: not TOML, an unknown or missing key, or a value that cannot be; names the line.
     """
-    try:
-        flat = dict(_flatten(tomllib.loads(text)))
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(str(error), where=where, mend="mend the TOML there") from None
+    flat = dict(_flatten(parse_toml(text, where, mend="mend the TOML there")))
     for key in flat:
         if key not in KEYS:
             near = unknown("key", key, KEYS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from ccslab import settings as settings_of
 from ccslab.settings import Settings
 from ccslab.tasking import ACCEL, JOBS, KERNEL, RESUME, choose, lab_task, namespace, settings_task
 
@@ -166,11 +165,11 @@ def lab_status(c: Context) -> None:
         "yes": "with --all: do not ask",
     }
 )
-def lab_clean(c: Context, keep: str = "3", all: bool = False, yes: bool = False) -> None:
+def lab_clean(c: Context, keep: int = 3, all: bool = False, yes: bool = False) -> None:
     """Remove old runs (and with --all, all that was built)."""
     from ccslab.evidence import overview
 
-    overview.clean(choose(c), keep=settings_of.whole_number("keep", keep), everything=all, sure=yes)
+    overview.clean(choose(c), keep=keep, everything=all, sure=yes)
 
 
 @lab_task()

@@ -8,11 +8,12 @@ from typing import Any
 from invoke.context import Context
 
 from ccslab.tasking import lab_task, namespace
+from ccslab.visible import visible
 
 
 def say(outcome: Any) -> int:
     """Print a policy command's text; its status is the task's."""
-    print(outcome.text)
+    print(visible(outcome.text))
     return int(outcome.status)
 
 

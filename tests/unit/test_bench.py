@@ -129,9 +129,9 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "is no measurement of bench.run"),
-        ("[]", "is no measurement of bench.run"),
-        ('{"schema": 1}', "is no measurement of bench.run"),
+        ("", "is malformed: .* - measure again"),
+        ("[]", "it must be a table, not \\[\\] - measure again"),
+        ('{"schema": 1}', "it lacks the key 'subject' - measure again"),
         ('{"schema": 9}', "is of schema 9, not 1"),
     ],
 )

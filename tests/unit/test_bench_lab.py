@@ -54,9 +54,9 @@ def test_every_kind_of_page_and_each_cgi_is_among_them(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('step = "home"', 'step = "nosuch"', "there is no step or key 'nosuch'"),
-        ("most = ", "least = ", "there is no step or key 'most'"),
-        ("calls = 101", "calls = 'x'", "invalid literal"),
+        ('step = "home"', 'step = "nosuch"', "the workload has no request 'nosuch'"),
+        ("most = ", "least = ", "lacks the key 'most'"),
+        ("calls = 101", "calls = 'x'", "calls must be a whole number"),
         ("[[request]]", "[[request", "cost.toml: "),
     ],
 )
@@ -72,7 +72,7 @@ def test_what_is_wrong_is_one_line(lab: Lab, old: str, new: str, said: str) -> N
 
 def test_a_lab_without_the_file_is_told_the_mend(lab: Lab) -> None:
     (lab.folder / cost.COST).unlink()
-    with pytest.raises(UserError, match="does not say what requests may cost - write it"):
+    with pytest.raises(UserError, match=r"cost\.toml: is missing - write what requests may cost"):
         cost.requests(lab)
 
 

@@ -10,27 +10,40 @@ from pathlib import Path
 import ccslab
 
 PACKAGE = Path(ccslab.__file__).parent
-GROUND = {"errors", "output", "progress", "store", "process", "settings", "sets"}
+GROUND = {"visible", "errors", "datafile", "output", "progress", "store", "process", "settings", "sets"}
 ALLOWED = {
     "sources": GROUND,
-    "policy": {"errors", "output"},  # text in, text out
+    "policy": {"errors", "datafile", "output", "visible"},  # text in, text out
     "kernel": GROUND | {"sources"},
     "rootfs": GROUND | {"sources"},
     "vm": GROUND,  # files in; how they were made is not its business
     "labs": GROUND | {"sources", "kernel", "rootfs", "policy", "vm"},
     "evidence": GROUND | {"kernel", "policy", "labs"},
     "bench": GROUND | {"kernel", "rootfs", "policy", "vm", "labs", "evidence"},
-    "errors": set(),
+    "visible": set(),
+    "errors": {"visible"},
+    "datafile": {"errors"},
     "output": {"errors"},
-    "progress": set(),
+    "progress": {"visible"},
     "store": {"errors", "progress"},
     "process": {"errors", "store"},
     "settings": {"errors", "store"},
     "sets": {"errors", "process", "settings"},
     "quality": {"errors", "settings", "sets", "store"},
-    "tasking": {"errors", "progress", "store", "settings", "sources", "kernel", "evidence"},
-    "tasks": {"settings", "tasking", "kernel", "rootfs", "policy", "vm", "labs", "evidence", "bench"},
-    "__main__": {"errors"},
+    "tasking": {"errors", "progress", "store", "settings", "sources", "kernel"},
+    "tasks": {
+        "settings",
+        "tasking",
+        "visible",
+        "kernel",
+        "rootfs",
+        "policy",
+        "vm",
+        "labs",
+        "evidence",
+        "bench",
+    },
+    "__main__": {"errors", "datafile", "tasking"},
     "__init__": set(),
 }
 

@@ -133,12 +133,74 @@ def test_an_empty_answer_is_no_file(tmp_path: Path) -> None:
     assert "deleted file mode 100644" in (out / FIRST).read_text()
 
 
-def test_an_answer_may_be_that_nothing_is_left_to_do(clashing: Trees, tmp_path: Path) -> None:
+@pytest.mark.parametrize("answer", ["", "as in the new tree"])
+def test_nothing_of_a_patch_is_dropped_without_a_word(
+    clashing: Trees, tmp_path: Path, answer: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out"
     run(clashing, out)
-    (out / MARKED).write_bytes((clashing.new.folder / "a.c").read_bytes())
+    new = (clashing.new.folder / "a.c").read_bytes()
+    (out / MARKED).write_bytes(new if answer else b"")
+    capsys.readouterr()
+    assert run(clashing, out) == 1
+    assert (out / "series").read_text().startswith(f"# {FIRST}: conflict")
+    assert (
+        "nothing of the patch is left at 1 place: write a line 'DROP: why'" in (out / "report.md").read_text()
+    )
+    (out / MARKED).write_text("DROP: two() is gone\n")
     run(clashing, out)
-    assert (out / "series").read_text().splitlines()[0] == f"# {FIRST}: left out, nothing is left of it"
+    assert (out / "series").read_text().startswith(f"# {FIRST}: left out, nothing is left of it")
+    told = (out / "report.md").read_text()
+    assert (
+        f"## What was dropped\n\nNothing does this in the new series any more.\n\n### {FIRST}, a.c: " in told
+    )
+    assert "two() is gone" in told
+    assert "+\ttwo_x();" in told
+
+
+def test_hooks_of_a_file_that_moved_away_are_not_lost_in_silence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The new tree keeps the code elsewhere: the file's conflict is left empty, as there is no such file."""
+    made = trees(tmp_path, {"a.c": OLD}, {"other.c": "x\n"}, {"a.c": OLD.replace("two_6();", "ccs_hook();")})
+    out = tmp_path / "out"
+    assert run(made, out) == 1
+    (out / MARKED).write_text("")
+    put(out, {str(Path(MARKED).with_name("other.c")): "ccs_hook();\n"})
+    capsys.readouterr()
+    assert run(made, out) == 1
+    said = capsys.readouterr().out
+    assert f"not used, for no conflict asks for it: {out / Path(MARKED).with_name('other.c')}" in said
+    assert "nothing of the patch is left" in (out / "report.md").read_text()
+    (out / MARKED).write_text("DROP: other.c has it, by hand\n")
+    assert run(made, out) == 0
+    assert "+\tccs_hook();" in (out / "report.md").read_text()
+
+
+def test_one_place_of_two_is_not_dropped_without_a_word(tmp_path: Path) -> None:
+    new = OLD.replace("one_6();", "one_new();").replace("three_6();", "three_new();")
+    change = OLD.replace("one_6();", "one_x();").replace("three_6();", "three_x();")
+    made = trees(tmp_path, {"a.c": OLD}, {"a.c": new}, {"a.c": change})
+    out = tmp_path / "out"
+    run(made, out)
+    (out / MARKED).write_text(new.replace("one_new();", "one_x();"))
+    assert run(made, out) == 1
+    assert "nothing of the patch is left at 1 place" in (out / "report.md").read_text()
+    (out / MARKED).write_text("DROP: three() needs none\n" + new.replace("one_new();", "one_x();"))
+    assert run(made, out) == 0
+    assert "DROP" not in (out / FIRST).read_text()
+    assert "one_x();" in (out / FIRST).read_text()
+
+
+def test_the_folder_of_another_patchset(clashing: Trees, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(clashing, out)
+    there = sorted(path.name for path in out.iterdir())
+    with pytest.raises(UserError, match=r"out: is of the port 6\.12 to 7\.2 of patchset "):
+        command.port_series(
+            clashing.series, clashing.old, clashing.new, out=out, again="", patchset="another"
+        )
+    assert sorted(path.name for path in out.iterdir()) == there
 
 
 def test_a_binary_file_is_put_there_by_a_person(tmp_path: Path) -> None:

@@ -334,9 +334,13 @@ def test_a_wrong_wish_is_one_line(tmp_path: Path, given: dict[str, object], said
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[[", r"kernels.toml: cannot be read"),
-        ('"6.12" = 5', r"kernels.toml: kernel 6.12 lacks the text 'package'"),
-        ('["6.12"]\npackage = "p"\nsuite = 5', r"kernel 6.12 lacks the text 'suite'"),
+        (
+            '["6.12"]\npackage = "p"\nsuite = "s"\nsiute = "t"',
+            r"6.12: unknown key 'siute' \(did you mean suite",
+        ),
+        ("[[", r"kernels.toml: is malformed"),
+        ('"6.12" = 5', r"kernels.toml: 6.12 must be a table, not 5"),
+        ('["6.12"]\npackage = "p"\nsuite = 5', r"kernels.toml: 6.12.suite must be a text"),
     ],
 )
 def test_a_malformed_catalogue_is_named(tmp_path: Path, text: str, said: str) -> None:

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from policy_strategies import DATA
 
 from ccslab.errors import UserError
+from ccslab.policy.command import convert_file
 from ccslab.policy.convert import convert
 from ccslab.policy.domain import parse_domain_policy
 from ccslab.policy.exception import parse_exception_policy
@@ -160,3 +163,13 @@ def test_todays_policy_stays_as_it_is() -> None:
 def test_text_without_policy_is_refused() -> None:
     with pytest.raises(UserError, match="no line of policy"):
         convert("nothing of that kind\n")
+
+
+def test_bytes_that_policy_cannot_hold_are_named_with_their_line(tmp_path: Path) -> None:
+    old = tmp_path / "old.conf"
+    old.write_bytes(b"<kernel>\n4 /etc/\xff\n1-COMMENT=caf\xe9\nallow_read /ok\n")
+    for out in (None, tmp_path / "new"):
+        text = convert_file(old, out).text
+        assert "line 2: 4 /etc/\udcff: " in text
+        assert "line 3: 1-COMMENT=caf\udce9: a comment keeps ASCII only" in text
+    assert (tmp_path / "new/profile.conf").read_bytes().endswith(b"1-COMMENT=caf\n")

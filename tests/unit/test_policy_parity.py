@@ -188,7 +188,7 @@ def test_what_is_wrong_in_a_table_is_one_line(change, told):
 
 
 def test_a_table_that_is_not_there(tmp_path):
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="is missing"):
         load_declared(tmp_path / "none.toml")
 
 

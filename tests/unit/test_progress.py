@@ -6,8 +6,26 @@ from __future__ import annotations
 import re
 
 import pytest
+from rich.table import Table
+from rich.text import Text
 
 from ccslab import progress
+
+
+def test_what_is_printed_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table("a\x1b[2J")
+    table.add_row(Text("b\x9b31m\u202e"), "c\x1b]0;title\x07")
+    progress.console.print("d\x1b[2J", table)
+    said = capsys.readouterr().out
+    assert not set(said) & {"\x1b", "\x9b", "\x07", "\u202e"}
+    for spelled in (r"a\x1b[2J", r"b\x9b31m\u202e", r"c\x1b]0;title", r"d\x1b[2J"):
+        assert spelled in said
+
+
+def test_rich_s_own_codes_are_left(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = progress.Terminal(force_terminal=True, color_system="standard", width=80)
+    terminal.print(Text("red", style="red"))
+    assert "\x1b[31mred" in capsys.readouterr().out
 
 
 @pytest.fixture

@@ -111,7 +111,15 @@ def test_a_run_of_a_user_s_tree_says_how_it_was_called(
         monkeypatch.setattr("ccslab.evidence.replay.verify_complete", lambda folder: [])
         monkeypatch.setattr("ccslab.evidence.replay.read_results", lambda folder: sample.passed())
         (living.folder / "manifest.json").write_text(
-            json.dumps({"schema": 1, "command_line": "inv lab.scenario apache-cgi --tree x", "inputs": {}})
+            json.dumps(
+                {
+                    "schema": 1,
+                    "command_line": "inv lab.scenario apache-cgi --tree x",
+                    "inputs": {},
+                    "started": "2026-11-27T12:00:00+00:00",
+                    "seconds": 1.5,
+                }
+            )
         )
     with pytest.raises(UserError, match=r"kernel mine is a tree of yours - run again .* --tree x"):
         replay(Settings(root=ROOT, cache=str(tmp_path)), str(living.folder))

@@ -21,7 +21,7 @@ from ccslab.labs.results import Check, Phase, Results
 from tests.waiting import until
 
 APACHE = "<kernel> /usr/sbin/apache2"
-EVIL = "</pre></script><script>document.title='guest'</script>\x1b[31m"
+EVIL = "</pre></script><script>document.title='guest'</script>\x1b[31m\x9b2J\u202etxt.exe"
 MANIFEST: dict[str, Any] = {
     "command_line": "inv lab.scenario sample-lab",
     "started": "2026-11-22T05:30:00+00:00",
@@ -139,10 +139,17 @@ def test_a_guest_writes_no_markup(folder: Path) -> None:
     results.checks.append(Check(Phase.ENFORCING, EVIL, False, EVIL))
     results.drift, results.error = [EVIL], EVIL
     results.attacks[0].records[Phase.ENFORCING] = [EVIL]
+    results.attacks[0].title = results.release = results.accel = EVIL
+    results.policy_memory_bytes[EVIL] = 1
+    (folder / "policy/enforcing/domain_policy.conf").write_text(
+        f"<kernel> /\u202e\x9b\nuse_profile 3\n{EVIL}\n"
+    )
     page = made(results, folder)
     assert page.scripts == plain == 3, "the player, the recording, and what starts it"
     text = (folder / "report.html").read_text().replace((PLAYER / "asciinema-player.min.js").read_text(), "")
-    assert "\x1b" not in text
+    assert not set(text) & {"\x1b", "\x9b", "\u202e"}
+    assert r"\u202etxt.exe" in page.sections["failed"]
+    assert r"\\\\u202etxt.exe" in text, "the recording's is spelled out, too"
     assert "document.title='guest'" in page.sections["failed"]
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccslab.errors import UserError
-from ccslab.kernel.series import Series, apply_series, load_series, touched_files
+from ccslab.kernel.series import Series, apply_series, load_series, touched_files, unquoted
 from ccslab.process import run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -229,3 +229,33 @@ def test_the_index_is_the_same_on_each_kernel(tmp_path: Path) -> None:
         made[folder.name] = (tree / name).read_text()
     assert len(made) >= 4
     assert len(set(made.values())) == 1, sorted(made)
+
+
+@pytest.mark.parametrize(
+    ("quoted", "name"),
+    [
+        ('"b/fs/\\346\\227\\245.c"', "b/fs/日.c"),
+        (r'"b/a\"b\\c\t.c"', 'b/a"b\\c\t.c'),
+        ('"b/\\377.c"', "b/\udcff.c"),
+        ("b/plain.c", "b/plain.c"),
+        ('"', '"'),
+    ],
+)
+def test_names_are_read_as_git_quotes_them(quoted: str, name: str) -> None:
+    assert unquoted(quoted) == name
+
+
+def test_a_file_whose_name_git_quoted_is_made(tmp_path: Path, pristine: Path) -> None:
+    series = tmp_path / "series"
+    series.mkdir()
+    (series / "series").write_text("0001.patch\n")
+    (series / "0001.patch").write_text(
+        'diff --git "a/fs/\\346\\227\\245.c" "b/fs/\\346\\227\\245.c"\nnew file mode 100644\n'
+        '--- /dev/null\n+++ "b/fs/\\346\\227\\245.c"\n@@ -0,0 +1 @@\n+int day;\n'
+    )
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    read = load_series(series)
+    assert read.files() == ["fs/日.c"]
+    apply_series(read, pristine, scratch)
+    assert (scratch / "fs/日.c").read_text() == "int day;\n"

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccslab.errors import UserError
-from ccslab.settings import Settings, read
+from ccslab.settings import NUMBERS, Settings, path_of, read, resolved
 
 
 def test_flags_win_over_the_configuration() -> None:
@@ -61,3 +61,31 @@ def test_any_values_are_read_or_refused(config: dict[str, object]) -> None:
         return
     assert settings.jobs >= 0
     assert isinstance(settings.cache, str)
+
+
+@pytest.mark.parametrize(
+    "given", ["nan", "inf", "-1", "1e400", "x", "", "0", "9" * 5000, "1_0", "²", 1.5, True]
+)
+def test_a_number_out_of_range_is_refused(given: object) -> None:
+    with pytest.raises(UserError, match=r"^cycles must be a whole number from 1 to 10000000, not "):
+        NUMBERS["cycles"].read("cycles", given)
+
+
+def test_a_number_is_read() -> None:
+    assert NUMBERS["cycles"].read("cycles", "1000") == 1000
+    assert NUMBERS["minutes"].read("minutes", "0.5") == 0.5
+    with pytest.raises(UserError, match=r"^minutes must be a number from 0\.01 to 10080, not 'nan'"):
+        NUMBERS["minutes"].read("minutes", "nan")
+
+
+def test_a_path_that_no_file_can_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match=r"^--out: there is no user of '~nobody-here'"):
+        path_of("~nobody-here/x", "out")
+    with pytest.raises(UserError, match=r"holds a NUL character"):
+        path_of("a\0b")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(UserError, match=r"loop/x: is a link that leads in a circle"):
+        resolved(tmp_path / "loop" / "x")
+    monkeypatch.setenv("CCSLAB_CACHE", "~nobody-here/x")
+    with pytest.raises(UserError, match=r"^CCSLAB_CACHE or XDG_CACHE_HOME: names the home of no user"):
+        read({}).store  # noqa: B018

@@ -57,12 +57,15 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
             "error: nosuch was not measured on x86_64 - ./inv bench.run",
         ),
         ("bench.equal stock-6.12 nosuch", "error: unknown kernel 'nosuch' - there are: "),
-        ("bench.equal stock-6.12 6.12 --policies 0", "error: --policies 0 is not between 1 and 20000"),
+        (
+            "bench.equal stock-6.12 6.12 --policies 0",
+            "error: --policies must be a whole number from 1 to 20000, not '0'",
+        ),
         (
             "kernel.build --fragment a.config --fragment b.config",
             "error: a.config: there is no such fragment",
         ),
-        ("kernel.build --jobs many", "error: jobs must be a whole number, not 'many'"),
+        ("kernel.build --jobs many", "error: --jobs must be a whole number from 0 to 4096, not 'many'"),
         ("lab.scenario apache", "error: unknown lab 'apache' - did you mean apache-cgi?"),
         ("lab.scenario", "error: 'lab.scenario' did not receive required positional arguments: 'name'"),
         ("kernel.biuld", "error: unknown task 'kernel.biuld' - did you mean kernel.build"),

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 from ccslab.errors import UserError
 from ccslab.evidence import run as runs
-from ccslab.evidence.text import visible
 from ccslab.labs.results import WANTED, AttackResult, Phase, Results
 from ccslab.policy.diff import diff_domains, diff_exceptions
 from ccslab.policy.domain import DomainPolicy, parse_domain_policy
@@ -136,7 +135,7 @@ def attacks(results: Results) -> list[dict[str, Any]]:
             "passed": attack.passed,
             "modes": [_outcome(attack, mode) for mode in WANTED],
             "records": {
-                mode.value: [visible(record) for record in attack.records.get(mode, [])[:RECORDS_SHOWN]]
+                mode.value: attack.records.get(mode, [])[:RECORDS_SHOWN]
                 for mode in WANTED
                 if attack.records.get(mode)
             },
@@ -165,7 +164,7 @@ def tree(folder: Path) -> Twig | None:
         for word in domain.name.split(" ")[1:]:
             at = at.below.setdefault(word, Twig(word))
         at.domain, at.profile = domain.name, domain.profile
-        at.lines = [visible(acl.format()) for acl in domain.acls]
+        at.lines = [acl.format() for acl in domain.acls]
     return root
 
 
@@ -196,7 +195,7 @@ def changes(folder: Path, guarded: Sequence[str]) -> Iterator[Change]:
                 for stage in (earlier, later)
             ]
             parts.append(diff_exceptions(*(parse_exception_policy(text) for text in texts)))
-        text = [visible(line) for part in parts for line in part.lines()]
+        text = [line for part in parts for line in part.lines()]
         yield Change(
             earlier,
             later,
@@ -242,7 +241,7 @@ def environment(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("host", f"{host.get('cores', '?')} cores, {host.get('cpu', '')}, {host.get('os', '')}"),
         ("QEMU", str(host.get("qemu", ""))),
     ]
-    return [(name, visible(text)) for name, text in told if text]
+    return [(name, text) for name, text in told if text]
 
 
 def _dirt(inputs: Mapping[str, Any]) -> str:

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ from ccslab.policy.drift import tell
 
 HERE = Path(__file__).parent
 PLAYER = HERE / "player"
+# Unicode's bidirectional controls.
+_TURNS_TEXT = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def write_report(
@@ -37,6 +41,7 @@ def write_report(
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_harmless,
     )
     cost, cost_of = content.cost(folder, results)
     mutation, mutation_of = content.mutation(folder, results)
@@ -47,7 +52,6 @@ def write_report(
         started=manifest["started"],
         took=duration(manifest["seconds"] or 0.0),
         failed=[check for check in results.checks if not check.passed],
-        visible=visible,
         drift=tell(results.drift, results.drift_since),
         timeline=content.timeline(results),
         attacks=content.attacks(results),
@@ -62,9 +66,25 @@ def write_report(
         environment=content.environment(manifest),
         style=_asset(HERE / "style.css") + _asset(PLAYER / "asciinema-player.css"),
         player=_asset(PLAYER / "asciinema-player.min.js"),
-        cast=_json(cast.read_text(errors="replace")) if cast.is_file() else "",
+        cast=_json(_recording(cast.read_text(errors="replace"))) if cast.is_file() else "",
     )
     return write(folder / REPORT, page.encode())
+
+
+def _harmless(value: Any) -> Any:
+    """What the page says: a guest may have written any of it, whatever field it came by."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, markupsafe.Markup) else value
+
+
+def _recording(text: str) -> str:
+    """The recording: the player keeps control characters to its own screen, but not what turns text."""
+    return "\n".join(map(_event, text.split("\n")))
+
+
+def _event(line: str) -> str:
+    with contextlib.suppress(ValueError, RecursionError):  # a killed run's last line may be half of one
+        line = json.dumps(json.loads(line), ensure_ascii=False)
+    return _TURNS_TEXT.sub(lambda match: f"\\\\u{ord(match[0]):04x}", line)
 
 
 def _asset(path: Path) -> markupsafe.Markup:

@@ -14,7 +14,7 @@ from ccslab.kernel.port import folder as folders
 from ccslab.kernel.port import report, walk
 from ccslab.kernel.series import Series
 from ccslab.progress import console
-from ccslab.settings import Settings
+from ccslab.settings import Settings, path_of, resolved
 
 
 def port(settings: Settings, *, to: str, out: str = "", force: bool = False) -> int:
@@ -25,6 +25,10 @@ def port(settings: Settings, *, to: str, out: str = "", force: bool = False) -> 
     :param out: the folder for the result; an earlier one of the same port goes on.
     :raises UserError: no such kernel, series or tree; the series does not apply to its own tree.
     """
+    _named(to)  # before anything is fetched
+    where = path_of(out, "out") if out else None
+    if where is not None and resolved(where).exists() and not where.is_dir():
+        raise UserError("is no folder", where=where, mend="give another --out")
     choice = catalog.find(replace(settings, tree="", sha256="", fragment=(), arch=Settings.arch))
     tree = source.fetch(choice.source, settings.store)
     series = choice.patchset.series(tree.version)
@@ -36,17 +40,26 @@ def port(settings: Settings, *, to: str, out: str = "", force: bool = False) -> 
         series,
         walk.Tree(tree.folder, tree.version),
         new,
-        out=Path(out).expanduser() if out else _fresh(settings.runs, tree.version, new.version),
+        out=where or _fresh(settings.runs, tree.version, new.version),
         force=force,
         again=again,
+        patchset=choice.patchset.name,
     )
 
 
 def port_series(
-    series: Series, old: walk.Tree, new: walk.Tree, *, out: Path, force: bool = False, again: str
+    series: Series,
+    old: walk.Tree,
+    new: walk.Tree,
+    *,
+    out: Path,
+    force: bool = False,
+    again: str,
+    patchset: str = "",
 ) -> int:
     """Port, verify, write, show; see :func:`port`.
 
+    :param patchset: whose series it is.
     :param again: the command that did this, without ``--out``.
     """
     if not series.patches or series.folder is None:
@@ -54,9 +67,9 @@ def port_series(
     names = [patch.path.relative_to(series.folder).as_posix() for patch in series.patches]
     folders.check_names(names)
     for tree in (old, new):
-        if out.resolve().is_relative_to(tree.folder.resolve()):
+        if resolved(out).is_relative_to(tree.folder.resolve()):
             raise UserError("is in a kernel tree, which is only read", where=out, mend="give another --out")
-    identity = folders.Identity(_branch(old.version), _branch(new.version))
+    identity = folders.Identity(_branch(old.version), _branch(new.version), patchset)
     folder = folders.open_folder(out, identity, force=force)
     if folder.resumed and not force:
         console.print(f"  going on with {_shown(out)}")
@@ -71,6 +84,8 @@ def port_series(
     folders.save(folder, patches, report.report(told))
     console.print(report.table(told))
     console.print(f"{report.summary(patches)}; {told.verified} applied from scratch without fuzz")
+    for name in folders.unused(folder, patches):
+        console.print(f"not used, for no conflict asks for it: {_shown(out) / name}")
     for one in told.conflicts:
         console.print(f"mend {_shown(out) / folders.marked_file(one.name, '')}/")
     if told.conflicts:
@@ -82,8 +97,7 @@ def port_series(
 def target(settings: Settings, to: str) -> walk.Tree:
     """The tree to port to; only read."""
     known = catalog.names(settings.root)
-    if not to:
-        raise UserError("say which tree to port to", mend="--to NAME or --to FOLDER")
+    _named(to)
     if to in known:
         fetched = source.fetch(catalog.sources(settings.root, to), settings.store)
         return walk.Tree(fetched.folder, fetched.version)
@@ -97,6 +111,11 @@ def target(settings: Settings, to: str) -> walk.Tree:
         return walk.Tree(given.path.resolve(), source.version_of(given.path))
     fetched = source.fetch(given, settings.store)
     return walk.Tree(fetched.folder, fetched.version)
+
+
+def _named(to: str) -> None:
+    if not to:
+        raise UserError("say which tree to port to", mend="--to NAME or --to FOLDER")
 
 
 def _shown(path: Path) -> Path:

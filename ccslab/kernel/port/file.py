@@ -52,6 +52,8 @@ class Verdict:
     """The new tree's file afterwards; of a conflict, the best there is without a decision."""
     detail: str = ""
     clash: Clash | None = None
+    dropped: str = ""
+    """Why a person left out what the patch does there; "" if all of it was taken."""
     offsets: tuple[int, ...] | None = None
     """How far from its line each of the patch's hunks applies; None if they do not give the result."""
 

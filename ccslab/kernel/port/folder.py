@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -35,6 +35,8 @@ class Identity:
     """The series' kernel, ``6.12``."""
     target: str
     """The new tree's version without the last number, ``7.2``: a newer stable tree is the same port."""
+    patchset: str = ""
+    """Whose patches they are."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,13 @@ def open_folder(path: Path, identity: Identity, *, force: bool = False) -> Folde
     """
     check_folder(path, "--out")  # not after the port, which takes half a minute
     state = _state(path / STATE)
-    mine = state.get("origin") == identity.origin and state.get("target") == identity.target
+    mine = all(state.get(key) == value for key, value in asdict(identity).items())
     folder = Folder(path, identity, state.get("written", {}), state.get("asked", {}) if mine else {})
     if force:
         return folder
     if not mine and path.is_dir() and any(path.iterdir()):
-        what = f"is of the port {state['origin']} to {state['target']}" if state else "is not empty"
+        whose = f" of patchset {state.get('patchset', 'unknown')}" if state else ""
+        what = f"is of the port {state['origin']} to {state['target']}{whose}" if state else "is not empty"
         raise UserError(what, where=path, mend="give another --out, or --force to write over it")
     for name, sha256 in folder.written.items():
         if (path / name).is_file() and hash_file(path / name) != sha256:
@@ -177,6 +180,14 @@ def save(folder: Folder, patches: Sequence[PortedPatch], report: str) -> None:
         _remember(replace(folder, written=hashes, asked=asked))
 
 
+def unused(folder: Folder, patches: Sequence[PortedPatch]) -> list[str]:
+    """Files that a person put below ``conflicts/`` and that answer nothing, below the port's folder."""
+    asked = {marked_file(one.name, file.name) for one in patches for file in one.files} | set(folder.asked)
+    found = (path for path in (folder.path / CONFLICTS).rglob("*") if path.is_file())
+    names = (path.relative_to(folder.path).as_posix() for path in found)
+    return sorted(name for name in names if name not in asked and not name.endswith(OUTDATED))
+
+
 def _ask(path: Path, marked: bytes | None, *, fresh: bool) -> None:
     """Put a marked file where a person mends it; the answer to an earlier question is kept beside it."""
     if fresh and path.is_file():
@@ -196,8 +207,7 @@ def _put(path: Path, content: bytes) -> None:
 
 def _remember(folder: Folder) -> None:
     state = {
-        "origin": folder.identity.origin,
-        "target": folder.identity.target,
+        **asdict(folder.identity),
         "written": dict(sorted(folder.written.items())),
         "asked": dict(sorted(folder.asked.items())),
     }

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from ccslab.kernel.series import GIT_HEADER, unquoted
+
 CONTEXT = 3  # lines around a change, diff's default
 TELLING = 4  # lines of a hunk that are not blank
 HASH_DIGITS = 12  # what the kernel's documentation asks for (submitting-patches.rst)
 _INDEX = re.compile(r"^index ([0-9a-f]{7,40})\.\.", re.MULTILINE)
 _HUNK = re.compile(r"@@ -(?P<at>\d+)(?:,(?P<old>\d+))? \+\d+(?:,(?P<new>\d+))? @@(?P<function>.*)")
-_GIT = re.compile(r"diff --git a/(?P<old>\S+) b/(?P<new>\S+)$")
 _STAT = re.compile(
     r" (?:\S.* \| +(?:\d+ ?[+-]*$|Bin)|\d+ files? changed|(?:create|delete) mode |mode change |rename )"
 )
@@ -134,8 +135,8 @@ def parse(text: str) -> Mail:
             new -= not line.startswith(("-", "\\"))
         elif tail:
             tail.append(line)
-        elif match := _GIT.match(line):
-            sections.append(_Open(set(match.groups())))
+        elif match := GIT_HEADER.match(line.rstrip("\r\n")):
+            sections.append(_Open({unquoted(name).partition("/")[2] for name in match.groups()}))
         elif line.startswith("--- ") and following.startswith("+++ "):
             if not sections or sections[-1].hunks or sections[-1].headed:
                 sections.append(_Open(set()))
@@ -149,7 +150,7 @@ def parse(text: str) -> Mail:
         elif line.startswith("\\") and sections[-1].hunks:
             sections[-1].hunks[-1] += line
         elif line.startswith(("rename from ", "rename to ")):
-            moves.append(line.split(" ", 2)[2].rstrip("\n"))
+            moves.append(unquoted(line.split(" ", 2)[2].rstrip("\n")))
         elif line == _END:
             tail.append(line)
     message, statistics = _without_statistics(head)
@@ -179,7 +180,7 @@ def _counts(hunk: re.Match[str]) -> tuple[int, int]:
 
 
 def _name(header: str) -> str:
-    path = header[4:].partition("\t")[0].strip()
+    path = unquoted(header[4:].partition("\t")[0])
     return "" if path == "/dev/null" else path.partition("/")[2]
 
 

@@ -13,6 +13,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from ccslab.kernel.port.answer import WORD
 from ccslab.kernel.port.chunk import Chunk
 from ccslab.kernel.port.file import ORDER, Outcome
 from ccslab.kernel.port.folder import CONFLICTS, SERIES, marked_file
@@ -117,6 +118,9 @@ def report(port: Port) -> str:
     if later := [one for one in port.patches if one.waits_for and one.outcome is Outcome.CONFLICT]:
         parts.append("## What you will probably have to decide after that\n\nThere are no files to mend yet.")
         parts += [_conflict(one, port) for one in later]
+    if dropped := [(one, file) for one in port.patches for file in one.files if file.verdict.dropped]:
+        parts.append("## What was dropped\n\nNothing does this in the new series any more.")
+        parts += [_dropped(one, file) for one, file in dropped]
     parts.append("## The patches one by one")
     parts += ["\n".join(_patch(one)) for one in port.patches]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
@@ -142,13 +146,20 @@ def _words(port: Port) -> Iterator[str]:
     yield "They were not compiled: build and boot them before you believe them."
 
 
+def _dropped(patch: PortedPatch, file: PortedFile) -> str:
+    title = f"### {patch.name}, {file.name}: {printable(file.verdict.dropped)}"
+    return f"{title}\n\nOf these hunks of the old patch:\n\n{_fenced(_hunks(file.sections))}"
+
+
 def _how_to_go_on(port: Port) -> Iterator[str]:
     yield "## What you have to decide"
     yield ""
     yield (
         f"Edit the files below `{CONFLICTS}/` until none of the lines `<<<<<<<`, `|||||||`, `=======` and "
-        "`>>>>>>>` is left. Each is the whole file as it is to be with its patch; leave it empty if there is "
-        "to be no such file. Then run this; it takes them as the patches' results and goes on:"
+        "`>>>>>>>` is left. Each is the whole file as it is to be with its patch; leave it empty if the "
+        f"patch deletes it. Where nothing of what the patch does is to be left, write a line `{WORD} why`, "
+        "one for each such place; as the file's only line it leaves the new tree's file as it is. Then run "
+        "this; it takes them as the patches' results and goes on:"
     )
     yield ""
     yield f"    {port.again}"

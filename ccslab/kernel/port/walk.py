@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ccslab.kernel.port import answer as answers
 from ccslab.kernel.port import file as one_file
 from ccslab.kernel.port import mail, moved
 from ccslab.kernel.port.chunk import leftover_markers
@@ -192,7 +193,8 @@ class _Walk:
         if here != there and verdict.outcome is Outcome.UPSTREAM:
             verdict = replace(verdict, outcome=Outcome.CLEAN, detail="")  # the new name is yet to be given
         if verdict.clash:
-            verdict = self._answered(verdict, sides, self.answers(patch, there, verdict.clash.key))
+            answer = self.answers(patch, there, verdict.clash.key)
+            verdict = self._answered(verdict, verdict.clash, sides, answer)
         if move := self.moves.get(change.source):
             where = f"moved from {change.source} with {move.share:.0%} of its lines"
             verdict = replace(verdict, detail="; ".join(filter(None, (where, verdict.detail))))
@@ -207,17 +209,25 @@ class _Walk:
             theirs=f"{self.old.version} with {patch}",
         )
 
-    def _answered(self, verdict: Verdict, sides: Sides, answer: bytes | None) -> Verdict:
+    def _answered(self, verdict: Verdict, clash: Clash, sides: Sides, answer: bytes | None) -> Verdict:
         if answer is None:
             return verdict
+        mended = answers.read(answer)
         originals = (side.content for side in (sides.ours, sides.theirs) if side)
-        if markers := leftover_markers(answer, *originals):
+        if markers := leftover_markers(mended.content, *originals):
             lines = ", ".join(map(str, markers[:MARKERS_SHOWN]))
             return replace(verdict, detail=f"{verdict.detail}; still marked at lines {lines}")
-        if not answer and not (sides.ours and sides.theirs):
-            return Verdict(Outcome.MENDED, None, "by hand: no such file")
-        executable = bool(verdict.result and verdict.result.executable)
-        return Verdict(Outcome.MENDED, File(answer, executable), "by hand")
+        lost = 0 if mended.nothing else answers.dropped(mended.content, sides, clash.chunks)
+        if lost > len(mended.reasons):
+            places = "1 place" if lost == 1 else f"{lost} places"
+            ask = f"write a line '{answers.WORD} why' for each into the file if that is meant"
+            return replace(
+                verdict, detail=f"{verdict.detail}; nothing of the patch is left at {places}: {ask}"
+            )
+        file = answers.result(mended, sides, bool(verdict.result and verdict.result.executable))
+        how = "by hand" if file is not None or mended.nothing else "by hand: no such file"
+        why = "; ".join(mended.reasons)
+        return Verdict(Outcome.MENDED, file, f"{how}, dropped: {why}" if why else how, dropped=why)
 
     def _ours(self, name: str) -> File | None:
         if name not in self.now:
