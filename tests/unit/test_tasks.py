@@ -18,7 +18,7 @@ from invoke import Context, Exit
 
 import tasks
 from ccslab.errors import InfrastructureError, UserError
-from tests.waiting import until
+from tests.waiting import WAIT_S, until
 
 ROOT = Path(__file__).resolve().parents[2]
 WANTED = """
@@ -203,7 +203,7 @@ def test_a_signal_is_one_line_and_leaves_nothing_running(tmp_path: Path, number:
     try:
         until(lambda: (tmp_path / "pid").is_file() and (tmp_path / "pid").read_text(), "apt-get runs")
         run.send_signal(number)
-        _, err = run.communicate(timeout=20)
+        _, err = run.communicate(timeout=WAIT_S)
     finally:
         run.kill()
     assert (run.returncode, err) == (
@@ -226,9 +226,9 @@ def task_of(tmp_path: Path, body: str, *, terminal: int | None = None) -> subpro
         "import os, signal, time\nfrom ccslab.tasking import lab_task\n@lab_task()\ndef one(c):\n"
         + textwrap.indent(textwrap.dedent(body), "    ")
     )
-    code = "import sys, ccslab.__main__ as m; m.__file__ = sys.argv.pop(1); m.main()"
+    code = "import pathlib, sys, ccslab.__main__ as m; m.ROOT = pathlib.Path(sys.argv.pop(1)); m.main()"
     return subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path / "ccslab/__main__.py"), "one"],
+        [sys.executable, "-c", code, str(tmp_path), "one"],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True,
         **(dict.fromkeys(("stdin", "stdout", "stderr"), terminal) if terminal else PIPES),
         start_new_session=bool(terminal),
@@ -247,7 +247,7 @@ def test_a_second_signal_does_not_disturb_the_ending(tmp_path: Path) -> None:
             print("what was found is written")
     """
     child = task_of(tmp_path, ending)
-    out, err = child.communicate(timeout=20)
+    out, err = child.communicate(timeout=WAIT_S)
     assert (child.returncode, out) == (128 + signal.SIGTERM, "what was found is written\n"), err
     assert err.count("it is ending") == 3
     assert err.endswith("stopped; start the same command again, it goes on from what is built\n")
@@ -260,7 +260,7 @@ def test_what_was_started_with_a_signal_ignored_goes_on(tmp_path: Path) -> None:
         child = task_of(tmp_path, 'os.kill(os.getpid(), signal.SIGHUP); print("goes on")')
     finally:
         signal.signal(signal.SIGHUP, before)
-    assert (child.communicate(timeout=20), child.returncode) == (("goes on\n", ""), 0)
+    assert (child.communicate(timeout=WAIT_S), child.returncode) == (("goes on\n", ""), 0)
 
 
 def test_a_terminal_that_is_closed_costs_no_results(tmp_path: Path) -> None:
