@@ -21,28 +21,16 @@ from ccslab.vm.checkpoint import Checkpoint
 from ccslab.vm.console import LOGIN, Console
 from ccslab.vm.death import Watch
 from ccslab.vm.disks import Disks
+from ccslab.vm.emulator import Emulator
 from ccslab.vm.network import Network, private
-from ccslab.vm.qemu import (
-    Boot,
-    Channels,
-    CommandLine,
-    Disk,
-    Hardware,
-    Process,
-    ports,
-)
-from ccslab.vm.qmp import Event, EventLog, Qmp
+from ccslab.vm.qemu import Boot, Channels, CommandLine, Disk, Hardware
+from ccslab.vm.qmp import Event
 from ccslab.vm.ssh import CONNECT_TIMEOUT_S as SSH_TIMEOUT_S
 from ccslab.vm.ssh import Keys, Ssh
 
 BOOT_TIMEOUT_S = 600.0
 BOOT_SILENCE_S = 180.0  # systemd is silent for half a minute under TCG; a busy host makes that minutes
 SHUTDOWN_TIMEOUT_S = 90.0
-LAST_EVENT_S = 5.0
-QUIT_TIMEOUT_S = 10.0
-PULSE_TIMEOUT_S = 15.0
-MONITOR_TIMEOUT_S = 120.0  # to write a guest's memory, or to read it
-LAST_WORDS_S = 2.0  # between QEMU's word of a panic and the console's, which come by two ways
 
 
 class Machine:
@@ -94,10 +82,9 @@ class Machine:
         self.files = Disks(folder, image, disks)
         self.checkpoint = Checkpoint.read(checkpoint) if checkpoint else None
         self.watch = Watch(folder / "console.log", patience=patience)
-        self.watch.pulse = self._pulse
         self.keys = Keys(folder / "ssh")
         self._cleanup = contextlib.ExitStack()
-        self._ports: dict[str, int] = {}
+        self._emulator: Emulator | None = None
         self._ssh: Ssh | None = None
         self._begun = 0.0
         self._held = False
@@ -201,8 +188,8 @@ class Machine:
 
     def kill(self) -> None:
         """End QEMU now, for another thread than the machine's: whatever that waits for fails at once."""
-        if hasattr(self, "process"):
-            self.process.kill()
+        if self._emulator:
+            self._emulator.kill()
 
     # -- channels ------------------------------------------------------------------------------------
 
@@ -218,9 +205,10 @@ class Machine:
 
         It is another one after ``load``.
         """
-        if name not in self._ports:
-            raise UserError(f"no port is forwarded as {name!r}", mend=f"there are: {', '.join(self._ports)}")
-        return self._ports[name]
+        ports = self.emulator.ports
+        if name not in ports:
+            raise UserError(f"no port is forwarded as {name!r}", mend=f"there are: {', '.join(ports)}")
+        return ports[name]
 
     def connect(self, name: str, timeout_s: float) -> socket.socket:
         """A connection to the guest's port of this name.
@@ -231,16 +219,22 @@ class Machine:
         return self.network.connect(self.port(name), timeout_s)
 
     @property
+    def emulator(self) -> Emulator:
+        """Its QEMU, once it is entered."""
+        assert self._emulator, "the machine is not entered"
+        return self._emulator
+
+    @property
     def events(self) -> list[Event]:
         """Every QMP event so far, in order."""
-        return self.qmp.events.all()
+        return self.emulator.events.all()
 
     def install_key(self) -> None:
         """Let the run's key in by the console (unrecorded), and pin the host keys the console shows.
 
         A guest without sshd is left alone.
         """
-        if "ssh" not in self._ports:
+        if "ssh" not in self.forwards:
             return
         self.keys.make()
         with self.console.unrecorded():
@@ -294,9 +288,9 @@ class Machine:
         begun = time.monotonic()
         if self._ssh:
             self._ssh.drop()
-        if not re.search(rf"^\S+\s+{_tag(name)}\s", self._ask("info snapshots"), re.MULTILINE):
+        if not re.search(rf"^\S+\s+{_tag(name)}\s", self.emulator.ask("info snapshots"), re.MULTILINE):
             raise InfrastructureError(f"no checkpoint {name!r} was saved", where=self.folder)
-        self._quit()
+        self.emulator.quit()
         self._launch()
         self.console.reconnect(self.process.serial.detach())
         self._monitor(f"loadvm {name}")
@@ -347,20 +341,16 @@ class Machine:
         try:
             self.save(name)
             self.files.copy(folder)
-        finally:
-            self.qmp.execute("cont")
+        except BaseException:
+            with contextlib.suppress(InfrastructureError):  # what failed first is the news
+                self.qmp.execute("cont")
+            raise
+        self.qmp.execute("cont")
 
     def _monitor(self, line: str) -> None:
         """A line of the monitor, which prints what went wrong and nothing else."""
-        if said := self._ask(line).strip():
+        if said := self.emulator.ask(line).strip():
             raise InfrastructureError(f"{line}: {said}", where="QEMU")
-
-    def _ask(self, line: str) -> str:
-        try:
-            return self.qmp.monitor(line, timeout_s=MONITOR_TIMEOUT_S)
-        except InfrastructureError:
-            self.watch.blame()
-            raise
 
     # -- making --------------------------------------------------------------------------------------
 
@@ -374,10 +364,10 @@ class Machine:
             self._hold()
         self.files.make(self.checkpoint)
         self.network = self.network or private()
-        self._log = EventLog(self.folder / "qmp.jsonl", self._event)
-        self._cleanup.callback(self._log.close)
+        self._emulator = Emulator(self.folder, self._command_line, self.network, self.forwards, self.watch)
+        self._cleanup.callback(self._emulator.events.close)
+        self._cleanup.callback(self._emulator.end)
         self._launch()
-        self._cleanup.callback(self._end)
         self.console = Console(
             self.process.serial.detach(),
             log=self.folder / "console.log",
@@ -388,84 +378,26 @@ class Machine:
         )
         self._cleanup.callback(self._close_console)
 
-    def _end(self) -> None:
-        self.qmp.close()
-        self.process.kill()
-
     def _close_console(self) -> None:
-        self._end()  # first: what is said then is still to be logged
+        self.emulator.end()  # first: what is said then is still to be logged
         self.console.close()
 
     def _launch(self) -> None:
-        """Start QEMU, stopped, and its control channel.
-
-        :raises InfrastructureError: it does not start; says its own words.
-        """
-        assert self.network is not None
-        self._log_begin = len(self._log.all())
-        self.process = Process(
-            self._command_line, self.network, log=self.folder / "qemu.log", on_exit=self._exited
-        )
-        try:
-            self.qmp = Qmp(self.process.qmp, self._log)
-            self._ports = ports(self.qmp.monitor("info usernet"), self.forwards)
-        except BaseException as error:
-            self.process.wait(LAST_WORDS_S)
-            self.process.kill()
-            if not isinstance(error, InfrastructureError):
-                raise
-            raise InfrastructureError(f"QEMU did not start: {self.process.said() or error}") from error
+        self.process, self.qmp = self.emulator.start()
         about = {
             "pid": self.process.pid,
             "harness": os.getpid(),
             "accel": self.accel.name,
             "why": self.accel.why,
-            "ports": self._ports,
+            "ports": self.emulator.ports,
             "argv": self.process.argv,
         }
         (self.folder / "machine.json").write_text(json.dumps(about, indent=1) + "\n")
-
-    def _quit(self) -> None:
-        """End QEMU in order, so that its disk files are whole, without that being news."""
-        before, self.watch.expected = self.watch.expected, True
-        with contextlib.suppress(InfrastructureError):
-            self.qmp.execute("quit", timeout_s=QUIT_TIMEOUT_S)
-        if self.process.wait(QUIT_TIMEOUT_S) is None:
-            self.process.kill()
-        self.qmp.close()
-        self.watch.expected = before
 
     def _command_line(self, channels: Channels) -> CommandLine:
         return CommandLine(
             self.hardware, self.what, self.accel, channels, self.files.files, self.files.state, self.forwards
         )
-
-    # -- news ----------------------------------------------------------------------------------------
-
-    def _exited(self, status: int) -> None:
-        if status == 0:
-            # QEMU says why it ends before it does; whoever is told of the end is to find the reason there.
-            with contextlib.suppress(InfrastructureError):
-                self._log.wait("SHUTDOWN", timeout_s=LAST_EVENT_S, since=self._log_begin)
-        said = self.process.said() if hasattr(self, "process") else ""
-        detail = f": {said}" if status and said else ""
-        self.watch.declare(f"QEMU ended early with status {status}{detail}")
-
-    def _pulse(self) -> str:
-        try:
-            self.qmp.execute("query-status", timeout_s=PULSE_TIMEOUT_S)
-        except InfrastructureError as error:
-            return f"QEMU gives no sign of life: {error.what}"
-        return ""
-
-    def _event(self, event: Event) -> None:
-        if event.name == "GUEST_PANICKED":
-            # Of what, the console says, if it says anything.
-            self.watch.declare("the guest panicked", grace_s=LAST_WORDS_S)
-        elif event.name == "BLOCK_IO_ERROR":
-            self.watch.declare(f"a disk of the guest failed: {event.data.get('reason', '')}")
-        elif event.name == "SHUTDOWN" and event.data.get("guest"):
-            self.watch.declare(f"the guest ended by itself ({event.data.get('reason', '')})")
 
 
 def _unused(path: Path) -> Path:

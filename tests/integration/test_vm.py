@@ -18,8 +18,7 @@ import pytest
 
 from ccslab.errors import InfrastructureError, UserError
 from ccslab.store import Store
-from ccslab.vm import accel
-from ccslab.vm import machine as machine_module
+from ccslab.vm import accel, emulator
 from ccslab.vm.accel import TCG
 from ccslab.vm.checkpoint import ensure
 from ccslab.vm.console import SHELL
@@ -209,7 +208,7 @@ def test_kernel_messages_in_the_middle_of_everything(make: MakeMachine) -> None:
 
 
 def test_a_qemu_that_stands_still_is_named(make: MakeMachine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine_module, "PULSE_TIMEOUT_S", 2.0)
+    monkeypatch.setattr(emulator, "PULSE_TIMEOUT_S", 2.0)
     with make() as guest:
         up(guest)
         os.kill(guest.process.pid, signal.SIGSTOP)

@@ -70,13 +70,13 @@ def test_a_damaged_manifest_is_said_to_be_that(tmp_path: Path, content: bytes) -
         Checkpoint.read(tmp_path)
 
 
-class FakeQmp:
-    """A monitor that says the same to whatever it is asked."""
+class FakeEmulator:
+    """A QEMU whose monitor says the same to whatever it is asked."""
 
     def __init__(self, said: str) -> None:
         self.said = said
 
-    def monitor(self, line: str, timeout_s: float) -> str:
+    def ask(self, line: str) -> str:
         return self.said
 
 
@@ -86,7 +86,7 @@ def test_a_full_disk_is_told_of_a_guest_that_cannot_be_saved(
     (tmp_path / "bzImage").touch()
     machine = Machine(tmp_path / "bzImage", None, tmp_path / "guest")
     said = "Error: Error while writing VM state: Input/output error"
-    monkeypatch.setattr(machine, "qmp", FakeQmp(said), raising=False)
+    monkeypatch.setattr(machine, "_emulator", FakeEmulator(said))
     with pytest.raises(InfrastructureError, match=r"^QEMU: savevm ready: Error"):
         machine.save("ready")
     monkeypatch.setattr(disk, "free", lambda path: 12 << 10)

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from ccslab.errors import InfrastructureError
-from ccslab.vm import machine as machine_module
-from ccslab.vm import qmp
+from ccslab.vm import emulator, qmp
 from ccslab.vm.death import GuestDied, Watch
 from ccslab.vm.machine import Machine
 from ccslab.vm.ssh import Keys, Ssh
@@ -45,7 +44,7 @@ def test_what_is_no_qemu(
     tmp_path: Path, bin_folder: PutProgram, monkeypatch: pytest.MonkeyPatch, body: str, reason: str
 ) -> None:
     monkeypatch.setattr(qmp, "COMMAND_TIMEOUT_S", 1.0)
-    monkeypatch.setattr(machine_module, "LAST_EVENT_S", 0.5)
+    monkeypatch.setattr(emulator, "LAST_EVENT_S", 0.5)
     bin_folder("qemu-system-x86_64", body)
     begun = time.monotonic()
     with pytest.raises(InfrastructureError, match=reason):
