@@ -13,6 +13,7 @@ import pytest
 from invoke import Context, Exit
 
 import tasks
+from ccslab.__main__ import fault
 from ccslab.errors import InfrastructureError, UserError
 from tests.waiting import until
 
@@ -207,3 +208,19 @@ def test_ctrl_c_is_one_line_and_leaves_nothing_running(tmp_path: Path) -> None:
     )
     # Its guard ends it when we are gone, a moment after us.
     until(lambda: not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists(), "apt-get has ended")
+
+
+def test_a_bug_of_ours_is_one_line_with_its_traceback_in_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    try:
+        {}["x\x1b[2J"]
+    except KeyError as error:
+        failure = fault(error)
+    (file,) = tmp_path.iterdir()
+    assert failure.exit_code == 3
+    assert "a fault in ccs-lab: KeyError: " in str(failure)
+    assert "\x1b" not in str(failure)
+    assert str(failure).endswith(f"report it with {file}")
+    assert "Traceback (most recent call last)" in file.read_text()
