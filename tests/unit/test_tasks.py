@@ -17,6 +17,7 @@ import pytest
 from invoke import Context, Exit
 
 import tasks
+from ccslab.__main__ import fault
 from ccslab.errors import InfrastructureError, UserError
 from tests.waiting import WAIT_S, until
 
@@ -280,3 +281,19 @@ def test_a_terminal_that_is_closed_costs_no_results(tmp_path: Path) -> None:
     os.close(master)
     assert child.wait(20) == 128 + signal.SIGHUP
     assert (tmp_path / "written").exists()
+
+
+def test_a_bug_of_ours_is_one_line_with_its_traceback_in_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    try:
+        {}["x\x1b[2J"]
+    except KeyError as error:
+        failure = fault(error)
+    (file,) = tmp_path.iterdir()
+    assert failure.exit_code == 3
+    assert "a fault in ccs-lab: KeyError: " in str(failure)
+    assert "\x1b" not in str(failure)
+    assert str(failure).endswith(f"report it with {file}")
+    assert "Traceback (most recent call last)" in file.read_text()
