@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from invoke.collection import Collection
@@ -179,8 +179,8 @@ def settings_task(
             settings = choose(c, **{name: given.pop(name) for name in flags})
             if not each:
                 return body(settings, **given)
-            # A verdict that failed does not stop the rest; an error does.
-            return max([body(one, **given) or 0 for one in catalog.expand(settings)])
+            cells = catalog.expand(settings)
+            return body(cells[0], **given) if len(cells) == 1 else _each(body, cells, given)
 
         mine = list(inspect.signature(body).parameters.values())[1:]
         more = [
@@ -197,6 +197,23 @@ def settings_task(
         return lab_task(help=told, iterable=several, **{"positional": [], **options})(run)
 
     return wrap
+
+
+def _each(body: Callable[..., Any], cells: Sequence[Settings], given: Mapping[str, Any]) -> int:
+    """The gravest code of all cells; neither a verdict that failed nor a cell's world stops the rest.
+
+    :raises UserError: at once: what was asked for is wrong.
+    :raises InfrastructureError: when all others are done.
+    """
+    codes, failed = [0], []
+    for one in cells:
+        try:
+            codes.append(body(one, **given) or 0)
+        except InfrastructureError as error:
+            failed.append(f"{one.kernel} {one.arch}: {error}")
+    if failed:
+        raise InfrastructureError(f"{len(failed)} of {len(cells)} came to no end: {'; '.join(failed)}")
+    return max(codes)
 
 
 def namespace(**tasks: Any) -> Collection:

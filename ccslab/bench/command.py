@@ -3,22 +3,23 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ccslab import progress, sets
-from ccslab.bench import comparison, guest, measurement, plan, plot, program, table
-from ccslab.bench.measurement import Measured, Measurement, Subject
-from ccslab.errors import UserError
+from ccslab.bench import comparison, guest, measurement, plan, plot, program, table, unattended
+from ccslab.bench.measurement import Measurement, Subject
+from ccslab.errors import InfrastructureError, UserError
 from ccslab.evidence import run as runs
+from ccslab.evidence.continuation import Wanted, journaled
+from ccslab.evidence.journal import Journal
+from ccslab.evidence.manifest import MANIFEST
 from ccslab.evidence.table import shown_path
 from ccslab.kernel import catalog
 from ccslab.kernel import command as kernel
 from ccslab.settings import Settings
-from ccslab.store import hash_file
+from ccslab.store import hash_file, hash_tree
 from ccslab.vm.accel import qemu_version
 from ccslab.vm.qemu import PROGRAMS
 
@@ -31,9 +32,12 @@ SAME = ("arch", "compiler", "program", "qemu")
 """What two measurements must share for their difference to mean anything."""
 
 
-def run(settings: Settings, *, plan_name: str = "short", against_baseline: bool = False) -> int:
+def run(
+    settings: Settings, *, plan_name: str = "short", against_baseline: bool = False, resume: bool = False
+) -> int:
     """Measure a kernel and show it; returns 1 if it is to be compared with its baseline, and is beyond it.
 
+    :param resume: go on where the newest run that broke off did.
     :raises UserError: there is no baseline to compare with, or it is of something else.
     :raises LabError: the kernel cannot be built, or its guest does not measure.
     """
@@ -46,12 +50,24 @@ def run(settings: Settings, *, plan_name: str = "short", against_baseline: bool 
     if expected:
         comparison.check(expected.subject, subject, "kernel", "release", *SAME)
     begun = time.monotonic()
-    with runs.create(settings.runs / FOLDER, lab=FOLDER, arch=settings.arch, kernel=name) as living:
+    wanted = Wanted(
+        command="bench.run",
+        lab=FOLDER,
+        arch=settings.arch,
+        kernel=name,
+        of=len(guests_of(asked)),
+        asked={"plan": plan_name},
+        inputs=inputs_of(settings, artifact, programs, subject),
+    )
+    with journaled(settings.runs / FOLDER, wanted, resume=resume) as journal:
         with progress.step(f"Measuring {len(asked.configurations)} configurations of {subject.release}"):
-            measured = _measure(artifact, subject.arch, asked, programs, living.folder)
+            _measure(artifact, subject.arch, asked, programs, journal)
+        measured = tuple(
+            measurement.recalled(one) for guest_ in guests_of(asked) for one in journal.results[guest_]
+        )
         found = Measurement(subject, plan_name, measured)
-        path = found.write(living.folder / measurement.FILE)
-        drawn = plot.draw(found, living.folder)
+        path = found.write(journal.folder / measurement.FILE)
+        drawn = plot.draw(found, journal.folder)
     progress.console.print(table.by_mode(found))
     progress.console.print(table.when_disabled(found))
     progress.console.print(table.by_rules(found))
@@ -61,22 +77,42 @@ def run(settings: Settings, *, plan_name: str = "short", against_baseline: bool 
     return _judge(expected, found) if expected else 0
 
 
-def _measure(
-    artifact: Path, arch: str, asked: plan.Plan, programs: Path, folder: Path
-) -> tuple[Measured, ...]:
-    """Kernels with TOMOYO and without it in a guest each, side by side."""
+def guests_of(asked: plan.Plan) -> dict[str, list[plan.Configuration]]:
+    """Kernels with TOMOYO and without it have a guest each."""
     absent = [one for one in asked.configurations if one.mode == plan.ABSENT]
     present = [one for one in asked.configurations if one.mode != plan.ABSENT]
-    guests = {name: wanted for name, wanted in {"absent": absent, "present": present}.items() if wanted}
+    return {name: wanted for name, wanted in {"absent": absent, "present": present}.items() if wanted}
 
-    def one_guest(name: str) -> list[Measured]:
-        return guest.measure(
-            artifact / "bzImage", guests[name], folder / name,
-            arch=arch, calls=asked.calls, programs=programs, lsm="" if name == "absent" else None,
-        )  # fmt: skip
 
-    with ThreadPoolExecutor(len(guests)) as threads:
-        return tuple(itertools.chain.from_iterable(threads.map(one_guest, guests)))
+def _measure(artifact: Path, arch: str, asked: plan.Plan, programs: Path, journal: Journal) -> None:
+    """The guests side by side; what one found is kept though the other fails."""
+    guests = guests_of(asked)
+
+    def one_guest(name: str) -> InfrastructureError | None:
+        try:
+            measured = guest.measure(
+                artifact / "bzImage", guests[name], journal.folder / name,
+                arch=arch, calls=asked.calls, programs=programs, lsm="" if name == "absent" else None,
+            )  # fmt: skip
+        except InfrastructureError as error:
+            return error
+        journal.add(name, [one.document() for one in measured])
+        return None
+
+    with unattended.side_by_side(len(guests)) as threads:
+        left = [name for name in guests if name not in journal.results]
+        for error in filter(None, list(threads.map(one_guest, left))):
+            raise error
+
+
+def inputs_of(settings: Settings, artifact: Path, programs: Path, subject: Subject) -> dict[str, str]:
+    """A word for each thing that a kernel's figures are of."""
+    return {
+        "kernel": hash_file(artifact / MANIFEST),
+        "benchmark": hash_tree(programs),
+        "QEMU": subject.qemu,
+        "harness": hash_tree(settings.root / "ccslab"),
+    }
 
 
 def compare(settings: Settings, before: str, after: str) -> None:

@@ -7,10 +7,10 @@ for a request is counted by a client in the guest, from before it connects until
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ from ccslab.bench.measurement import SCHEMA, Figure
 from ccslab.datafile import NUMBER, check, read_toml
 from ccslab.errors import InfrastructureError, UserError
 from ccslab.evidence import run as runs
+from ccslab.evidence.journal import Journal, Kept
 from ccslab.evidence.table import shown_path
+from ccslab.evidence.text import write_json
 from ccslab.labs import definition, setup, tuning
 from ccslab.labs.client import raw
 from ccslab.labs.definition import Lab
@@ -97,7 +99,8 @@ def run(settings: Settings, name: str) -> int:
     begun = time.monotonic()
     with runs.create(settings.runs / FOLDER, lab=name, arch=settings.arch, kernel=settings.kernel) as living:
         machine = setup.machine(settings, lab, parts, living.folder / "guest", icount=True)
-        with machine:
+        journal = Journal(living.folder, Kept("bench.lab", asked={}, of=2))
+        with closing(journal), machine:
             with progress.step(f"Booting {parts.release}, counting instructions"):
                 machine.boot()
                 machine.login()
@@ -107,6 +110,7 @@ def run(settings: Settings, name: str) -> int:
             guest.set_profile(DISABLED)
             with progress.step(f"Measuring {len(wanted)} requests, disabled"):
                 before = _fetched(guest, calls, wanted)
+            journal.add("disabled", [figure._asdict() for figure in before])
             guest.load("e", exceptions, "golden-exception_policy.conf", replace=True)
             guest.load("d", domains, "golden-domain_policy.conf")
             for domain in lab.protected:
@@ -114,6 +118,8 @@ def run(settings: Settings, name: str) -> int:
             with progress.step(f"Measuring {len(wanted)} requests, enforcing"):
                 after = _fetched(guest, calls, wanted)
             _enforced(guest)
+            journal.add("enforcing", [figure._asdict() for figure in after])
+            journal.end()
             machine.shutdown()
         found = [
             Cost(one.kind, disabled, enforcing, one.most)
@@ -122,7 +128,7 @@ def run(settings: Settings, name: str) -> int:
         path = living.folder / FILE
         told = {"schema": SCHEMA, "lab": name, "unit": "guest instructions a request"}
         costs = [one.document() for one in found]
-        path.write_text(json.dumps({**told, "requests": costs}, indent=1) + "\n")
+        write_json(path, {**told, "requests": costs})
     shown = table.numbers("Instructions a request", "request", ["disabled", "enforcing", "ratio", "at most"])
     for one in found:
         figures = (f"{one.disabled.median:,}", f"{one.enforcing.median:,}", f"{one.ratio:.3f}", f"{one.most}")

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ccslab import progress, sets
 from ccslab.bench import apparmor, guest, program, table, unattended
-from ccslab.bench.command import subject_of
+from ccslab.bench.command import inputs_of, subject_of
 from ccslab.bench.measurement import SCHEMA, Measured, Subject, recalled
 from ccslab.bench.plan import SHAPE as PLANS_SHAPE
 from ccslab.bench.plan import Configuration
@@ -21,12 +21,10 @@ from ccslab.bench.plot import peers as draw
 from ccslab.datafile import ANY, check, read_toml
 from ccslab.errors import InfrastructureError, LabError
 from ccslab.evidence.continuation import Wanted, journaled
-from ccslab.evidence.manifest import MANIFEST
 from ccslab.evidence.table import shown_path
 from ccslab.kernel import catalog
 from ccslab.kernel import command as kernel
 from ccslab.settings import Settings
-from ccslab.store import hash_file, hash_tree
 
 PEERS = Path(__file__).with_name("peers.toml")
 FRAGMENT = Path("kernel-patches/config/peers.config")
@@ -113,12 +111,7 @@ def run(settings: Settings, *, most: int | None = None, resume: bool = False) ->
         kernel=name,
         of=len(wanted),
         asked={"most": most},
-        inputs={
-            "kernel": hash_file(artifact / MANIFEST),
-            "benchmark": hash_tree(programs),
-            "QEMU": about.qemu,
-            "harness": hash_tree(settings.root / "ccslab"),
-        },
+        inputs=inputs_of(settings, artifact, programs, about),
     )
     failed: list[LabError] = []
     with journaled(settings.runs / FOLDER, found, resume=resume) as journal:

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -90,6 +91,23 @@ def checks(found: Found, asked: Asked, wanted: dict[str, list[str]]) -> Iterator
     yield Check("policy is enforced afterwards", right, json.dumps(found.opened))
 
 
+SHOWS: tuple[Callable[[Found], bool], ...] = (
+    lambda found: "deleted" in found.lines,
+    lambda found: "again" in found.lines,
+    lambda found: "before" in found.memory,
+    lambda found: "after" in found.memory,
+    lambda found: bool(found.opened),
+    lambda found: len(found.opened) > 1,
+)
+"""Of each check what a guest has shown that came to its answer: the first thing of what comes next."""
+
+
+def answered(found: Found, asked: Asked, wanted: dict[str, list[str]]) -> list[Check]:
+    """The checks to which a guest came, however it ended."""
+    some = checks(found, asked, wanted)
+    return [next(some) for _ in itertools.takewhile(lambda shows: shows(found), SHOWS)]
+
+
 def examine(settings: Settings, *, cycles: int, minutes: float, seed: int) -> int:
     """Try the interface of the kernel that was asked for; 0 if all is well, else 1.
 
@@ -104,24 +122,33 @@ def examine(settings: Settings, *, cycles: int, minutes: float, seed: int) -> in
     kernel = command.build(settings)
     release = json.loads((kernel / "manifest.json").read_text())["release"]
     with runs.create(settings.runs / NAME, lab=NAME, arch=settings.arch, kernel=settings.kernel) as living:
-        found = _try(settings, kernel / "bzImage", asked, release, living.folder)
-        said = list(checks(found, asked, interface.wanted(settings.root)))
-        document = {
-            "schema": SCHEMA,
-            "kernel": settings.kernel,
-            "release": release,
-            "asked": asdict(asked),
-            "memory": found.memory,
-            "fuzzed": found.counts,
-            "checks": [asdict(check) for check in said],
-        }
-        write_json(living.folder / FILE, document)
         title = f"The interface of {release}"
-        rows = [(_word(check), check.what, check.saw) for check in said]
-        text = f"# {title}\n\n{markdown.table(('', 'what', 'seen'), rows)}"
-        path = write(living.folder / REPORT, text.encode())
+        try:
+            _try(settings, kernel / "bzImage", asked, release, living.folder)
+        finally:
+            # Also of a guest that died at the last of it.
+            found = interface.seen(living.folder)
+            said = answered(found, asked, interface.wanted(settings.root))
+            document = {
+                "schema": SCHEMA,
+                "kernel": settings.kernel,
+                "release": release,
+                "asked": asdict(asked),
+                "memory": found.memory,
+                "fuzzed": found.counts,
+                "checks": [asdict(check) for check in said],
+                "missing": len(SHOWS) - len(said),
+            }
+            write_json(living.folder / FILE, document)
+            rows = [(_word(check), check.what, check.saw) for check in said]
+            text = f"# {title}\n\n{markdown.table(('', 'what', 'seen'), rows)}"
+            path = write(living.folder / REPORT, text.encode())
+            _show(title, said)
+            if len(said) < len(SHOWS):
+                progress.console.print(
+                    f"{len(SHOWS) - len(said)} of {len(SHOWS)} checks came to no answer: {shown_path(path)}"
+                )
         runs.link_latest(living.run)
-    _show(title, said)
     passed = all(check.passed for check in said)
     word = "PASSED" if passed else "FAILED"
     progress.console.print(f"{word} in {duration(time.monotonic() - began)}: {shown_path(path)}")

@@ -44,35 +44,46 @@ def to_document(results: Results) -> dict[str, Any]:
         "verdict": results.verdict,
         "error": results.error,
         "finished": results.finished,
-        "phases": [
-            {
-                "name": phase.name.value,
-                "seconds": phase.seconds,
-                "requests": phase.requests,
-                "violations": phase.violations,
-                "began": phase.began,
-                "spent": {
-                    what.value: {"seconds": round(spent.seconds, 3), "times": spent.times}
-                    for what, spent in phase.spent.items()
-                },
-            }
-            for phase in results.phases
-        ],
+        "phases": [_phase_document(phase) for phase in results.phases],
         "attacks": [_attack_document(attack) for attack in results.attacks],
-        "checks": [
-            {
-                "phase": check.phase.value,
-                "name": check.name,
-                "passed": check.passed,
-                "detail": check.detail,
-                "seconds": check.seconds,
-                "evidence": check.evidence,
-            }
-            for check in results.checks
-        ],
+        "checks": [_check_document(check) for check in results.checks],
         "policy_memory_bytes": dict(results.policy_memory_bytes),
         "drift": list(results.drift),
         "drift_since": dict(results.drift_since),
+    }
+
+
+def phase_document(phase: PhaseResult, results: Results) -> dict[str, Any]:
+    """What a phase found out, and of the attacks what is known by now; keys as in ``to_document``."""
+    return {
+        "phase": _phase_document(phase),
+        "checks": [_check_document(check) for check in results.checks if check.phase is phase.name],
+        "attacks": [_attack_document(attack) for attack in results.attacks if attack.outcomes],
+    }
+
+
+def _phase_document(phase: PhaseResult) -> dict[str, Any]:
+    return {
+        "name": phase.name.value,
+        "seconds": phase.seconds,
+        "requests": phase.requests,
+        "violations": phase.violations,
+        "began": phase.began,
+        "spent": {
+            what.value: {"seconds": round(spent.seconds, 3), "times": spent.times}
+            for what, spent in phase.spent.items()
+        },
+    }
+
+
+def _check_document(check: Check) -> dict[str, Any]:
+    return {
+        "phase": check.phase.value,
+        "name": check.name,
+        "passed": check.passed,
+        "detail": check.detail,
+        "seconds": check.seconds,
+        "evidence": check.evidence,
     }
 
 

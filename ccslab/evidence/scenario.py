@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from ccslab import progress
 from ccslab.errors import EXIT_PASSED, EXIT_VERDICT
+from ccslab.evidence.journal import Journal, Kept
 from ccslab.evidence.manifest import Manifest, gather
 from ccslab.evidence.recording import recording
+from ccslab.evidence.results import phase_document
 from ccslab.evidence.table import phase_line, show, show_results
 from ccslab.evidence.timings import timings
 from ccslab.kernel import catalog
@@ -19,7 +21,7 @@ from ccslab.labs.definition import Lab, find
 from ccslab.labs.engine import Engine
 from ccslab.labs.guest import Guest
 from ccslab.labs.keeping import Keeper
-from ccslab.labs.results import Phase, Results
+from ccslab.labs.results import Phase, PhaseResult, Results
 from ccslab.settings import Settings
 
 
@@ -90,12 +92,18 @@ def _drive(
     console = progress.console
     booted = setup.booted(settings, lab, parts)
     console.print(f"{lab.title}: {lab.name} on {parts.release} ({settings.arch})")
-    with setup.machine(settings, lab, parts, folder, booted=booted) as machine:
+    journal = Journal(folder, Kept("lab.scenario", asked={}, of=len(Phase)))
+
+    def observe(phase: PhaseResult) -> None:
+        journal.add(phase.name, phase_document(phase, results))
+        console.print(phase_line(phase, results))
+
+    with closing(journal), setup.machine(settings, lab, parts, folder, booted=booted) as machine:
         engine = Engine(
             Guest(machine, lab, parts.patchset["interface"]),
             results,
             folder,
-            observe=lambda phase: console.print(phase_line(phase, results)),
+            observe=observe,
             update_golden=update_golden,
             keeper=Keeper(folder, wanted=keep, tell=console.print),
             attackers=setup.attackers(lab, debug=parts.debug),

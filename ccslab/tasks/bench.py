@@ -9,15 +9,16 @@ from ccslab.tasking import ARCH, JOBS, KERNEL, RESUME, namespace, settings_task
 MEASURED = {
     "plan": "short, or long: what is measured (ccslab/bench/plan.toml)",
     "check": "compare with the kernel's baseline in ci/baselines, to 3 %",
+    **RESUME,
 }
 
 
 @settings_task({**KERNEL, **JOBS}, each=True, help=MEASURED)
-def bench_run(settings: Settings, plan: str = "short", check: bool = False) -> int:
+def bench_run(settings: Settings, plan: str = "short", check: bool = False, resume: bool = False) -> int:
     """What system calls cost, by mode and rules, in instructions."""
     from ccslab.bench import command
 
-    return command.run(settings, plan_name=plan, against_baseline=check)
+    return command.run(settings, plan_name=plan, against_baseline=check, resume=resume)
 
 
 @settings_task(

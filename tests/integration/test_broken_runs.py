@@ -131,7 +131,7 @@ def test_one_of_two_runs_is_killed_and_the_other_stopped(checkout: Checkout, lab
         state = {
             line.split()[0]: line for line in said.stdout.splitlines() if line.strip().startswith("runs/")
         }
-        assert "broken off" in state[f"runs/{killed.name}"]
+        assert "broken off, 1 of 9" in state[f"runs/{killed.name}"]
         assert "running" in state[f"runs/{stopped.name}"]
 
         os.killpg(other.pid, signal.SIGINT)

@@ -12,7 +12,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from ccslab.bench import equal, guest, peers, policies, unattended, verdicts
+from ccslab.bench import command, equal, guest, measurement, peers, plan, policies, unattended, verdicts
 from ccslab.bench.measurement import Figure, Measured, Subject
 from ccslab.bench.plan import OPERATIONS, Configuration
 from ccslab.bench.verdicts import Answer
@@ -30,7 +30,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     artifact = tmp_path / "artifact"
     artifact.mkdir()
     (artifact / "manifest.json").write_text("{}")
-    for module in (equal, peers):
+    for module in (command, equal, peers):
         monkeypatch.setattr(module.kernel, "build", lambda one: artifact)
         monkeypatch.setattr(module.program, "made", lambda one: artifact)
     monkeypatch.setattr(peers.apparmor, "compiled", lambda *_: {})
@@ -118,3 +118,30 @@ def test_nobody_waits_for_guests_when_it_is_broken_off(monkeypatch: pytest.Monke
     with pytest.raises(KeyboardInterrupt):
         body()
     assert killed.is_set()
+
+
+def test_a_measurement_s_guest_that_fails_costs_not_the_other_s_figures(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    fails = ["present"]
+
+    def measure(kernel: Path, wanted: list[Configuration], folder: Path, **_: Any) -> list[Measured]:
+        asked.append(folder.name)
+        if folder.name in fails:
+            raise InfrastructureError("the guest died")
+        return [Measured(one, dict.fromkeys(OPERATIONS, Figure(1, 2, 3.0, 4))) for one in wanted]
+
+    monkeypatch.setattr(guest, "measure", measure)
+    monkeypatch.setattr(command, "subject_of", lambda *_: ABOUT)
+    with pytest.raises(InfrastructureError, match="the guest died"):
+        command.run(settings)
+    (run,) = runs.listed(tmp_path / "runs/bench")
+    assert run.told == "broken off, 1 of 2"
+    assert not (run.folder / "bench.json").exists(), "half a measurement is none"
+    asked.clear()
+    fails.clear()
+    assert command.run(settings, resume=True) == 0
+    assert asked == ["present"]
+    found = measurement.read(run.folder)
+    assert [one.configuration for one in found.measured] == list(plan.find("short").configurations)

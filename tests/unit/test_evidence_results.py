@@ -14,7 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccslab.errors import InfrastructureError, UserError
-from ccslab.evidence.results import from_document, read_results, to_document, verdict_of, write_results
+from ccslab.evidence.results import (
+    from_document,
+    phase_document,
+    read_results,
+    to_document,
+    verdict_of,
+    write_results,
+)
 from ccslab.labs.results import WANTED, AttackResult, Check, Outcome, Phase, PhaseResult, Results
 
 # Any text, lone surrogates too: a guest's bytes may have been decoded with them.
@@ -169,3 +176,13 @@ def test_a_bad_file_hides_no_other_run(tmp_path: Path) -> None:
     assert verdict_of(tmp_path) == "failed"
     path.write_text("{")
     assert verdict_of(tmp_path) == "unreadable"
+
+
+def test_a_phase_s_document_is_what_the_whole_says_of_it() -> None:
+    results = sample.failed()
+    whole = to_document(results)
+    for phase in results.phases:
+        told = phase_document(phase, results)
+        assert told["phase"] in whole["phases"]
+        assert told["checks"] == [one for one in whole["checks"] if one["phase"] == phase.name]
+        assert told["attacks"] == whole["attacks"]

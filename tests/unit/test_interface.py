@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from ccslab.errors import UserError
+from ccslab.errors import InfrastructureError, UserError
 from ccslab.evidence import interface as report
+from ccslab.evidence import run as runs
 from ccslab.labs import interface
 from ccslab.labs.interface import Asked, Found
 from ccslab.policy import language
@@ -128,6 +131,42 @@ DELETED = "deleted|domain_policy|<kernel> /a\ndeleted|domain_policy|use_profile 
 def test_what_goes_wrong_is_told(old: str, new: str, what: list[str]) -> None:
     assert SAID.count(old) == 1
     assert wrong(interface.parse(SAID.replace(old, new))) == what
+
+
+def test_a_guest_that_dies_has_answered_what_it_came_to() -> None:
+    """Cut after any line, what is told is what the whole tells."""
+    whole = list(report.checks(interface.parse(SAID), ASKED, WANTED))
+    lines = SAID.splitlines(keepends=True)
+    came_to = set()
+    for cut in range(len(lines) + 1):
+        said = report.answered(interface.parse("".join(lines[:cut])), ASKED, WANTED)
+        came_to.add(len(said))
+        passed = [(check.what, check.passed) for check in whole][: len(said)]
+        assert [(check.what, check.passed) for check in said] == passed
+    assert came_to == set(range(len(whole) + 1))
+
+
+def test_a_broken_off_examination_leaves_what_was_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Settings, "runs", tmp_path / "runs")
+    (tmp_path / "manifest.json").write_text('{"release": "6.12.1"}')
+    monkeypatch.setattr(report.command, "build", lambda settings: tmp_path)
+    monkeypatch.setattr(interface, "wanted", lambda root: WANTED)
+
+    def try_all(settings: Settings, kernel: Path, asked: Asked, folder: Path, **_: object) -> Found:
+        (folder / "guest").mkdir()
+        (folder / "guest/console.log").write_text(SAID.partition("fuzzed|")[0])
+        raise InfrastructureError("the guest died")
+
+    monkeypatch.setattr(interface, "try_all", try_all)
+    with pytest.raises(InfrastructureError, match="the guest died"):
+        report.examine(Settings(), cycles=100, minutes=1.0, seed=1)
+    (run,) = runs.listed(tmp_path / "runs/interface")
+    told = json.loads((run.folder / report.FILE).read_text())
+    assert (len(told["checks"]), told["missing"]) == (4, 2)
+    assert (run.folder / report.REPORT).is_file()
+    assert "2 of 6 checks came to no answer" in capsys.readouterr().out
 
 
 def test_a_mistake_of_the_kernel_is_one() -> None:

@@ -19,6 +19,8 @@ from invoke import Context, Exit
 import tasks
 from ccslab.__main__ import fault
 from ccslab.errors import InfrastructureError, UserError
+from ccslab.settings import Settings
+from ccslab.tasking import settings_task
 from tests.waiting import WAIT_S, until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -158,6 +160,26 @@ def test_a_failure_is_a_line_and_a_code(failure: BaseException, code: int, messa
     with pytest.raises(Exit) as caught:
         one(Context())
     assert (caught.value.code, caught.value.message) == (code, message)
+
+
+def test_a_kernel_whose_world_fails_does_not_stop_the_others() -> None:
+    begun: list[str] = []
+
+    @settings_task({"kernel": ("", "which"), "arch": ("", "which")}, each=True)
+    def one(settings: Settings) -> int:
+        """Fails on one of three."""
+        begun.append(settings.kernel)
+        if settings.kernel == "6.1":
+            raise InfrastructureError("mirror down")
+        return 1
+
+    with pytest.raises(Exit) as caught:
+        one(Context(), kernel="5.10,6.1,6.12", arch="x86_64")
+    assert begun == ["5.10", "6.1", "6.12"]
+    assert (caught.value.code, caught.value.message) == (
+        3,
+        "error: 1 of 3 came to no end: 6.1 x86_64: mirror down",
+    )
 
 
 def test_a_bug_of_ours_keeps_its_traceback() -> None:
