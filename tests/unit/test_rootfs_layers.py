@@ -211,3 +211,20 @@ def test_an_image_that_is_too_small_is_told_so(recipe: Recipe, tmp_path: Path) -
     error = image.failure(said, recipe, tmp_path / "log")
     assert "does not fit into 1024 MiB" in str(error)
     assert "image.size_mib" in error.mend
+
+
+@pytest.mark.parametrize(
+    ("said", "mend"),
+    [
+        ("unshare: cannot change root filesystem propagation: Invalid argument", "/ is no mount point here"),
+        ("unshare: unshare failed: Operation not permitted", "run as root, or allow user namespaces"),
+        ("", "unshare said nothing"),
+    ],
+)
+def test_an_enclosure_that_cannot_be_made_names_its_mend(
+    bin_folder: Callable[[str, str], Path], said: str, mend: str
+) -> None:
+    """The first is what util-linux says in a chroot that is no mount point (seen on 2.41)."""
+    bin_folder("unshare", f"echo '{said}' >&2; exit 1" if said else "exit 1")
+    with pytest.raises(InfrastructureError, match=mend):
+        enclosure.probe()
