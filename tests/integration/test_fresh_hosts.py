@@ -37,6 +37,7 @@ for node in null zero full random urandom tty; do
     touch "$0/dev/$node"; mount --bind "/dev/$node" "$0/dev/$node"
 done
 ln -s /proc/self/fd "$0/dev/fd"
+ln -s fd/0 "$0/dev/stdin"; ln -s fd/1 "$0/dev/stdout"; ln -s fd/2 "$0/dev/stderr"
 mkdir "$0/dev/pts" "$0/dev/shm"
 mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts "$0/dev/pts"
 ln -s pts/ptmx "$0/dev/ptmx"
