@@ -15,8 +15,9 @@ from rich.text import Text
 
 from ccslab.errors import EXIT_INFRASTRUCTURE, EXIT_PASSED, InfrastructureError, LabError
 from ccslab.labs import supply
-from ccslab.process import need, run
+from ccslab.process import need
 from ccslab.progress import console
+from ccslab.rootfs import enclosure
 from ccslab.settings import Settings
 from ccslab.sources import mirrors
 from ccslab.store import disk_errors
@@ -72,16 +73,9 @@ def _checks(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "Debian mirrors", lambda: str(mirrors.host())
     yield "Debian's keys", lambda: str(mirrors.keyring())
     yield "accelerator", lambda: str(accel.choose(settings.accel, settings.store))
-    yield "root or user namespaces", _namespaces
+    yield "root or user namespaces", enclosure.probe
     yield "cache folder", lambda: _disk(settings.store.root)
     yield "memory", _memory
-
-
-def _namespaces() -> str:
-    if os.geteuid() == 0:
-        return "root"
-    run(["unshare", "-r", "true"], timeout_s=10)
-    return "user namespaces"
 
 
 def _disk(root: Path) -> str:

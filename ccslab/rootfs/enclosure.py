@@ -16,6 +16,7 @@ from pathlib import Path
 from ccslab import process
 from ccslab.errors import InfrastructureError
 
+PROBE_TIMEOUT_S = 10.0
 SUBIDS_WANTED = 65535  # Debian's ids go up to nobody, 65534
 
 
@@ -55,12 +56,29 @@ def run(
     clean = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TZ": "UTC", **env}
     status, said = process.run(argv, timeout_s=timeout_s, env=clean, log=log, on_line=on_line, check=False)
     if status != 0 and "unshare: " in said:
-        why = next(line for line in said.splitlines() if "unshare: " in line)
-        raise InfrastructureError(
-            f"cannot make a namespace: {why}",
-            mend="run as root, or allow user namespaces (sysctl kernel.unprivileged_userns_clone=1)",
-        )
+        raise _refused(said)
     return status, said
+
+
+def probe() -> str:
+    """Whether an enclosure can be made; says as whom.
+
+    :raises InfrastructureError: not so; says why and the mend.
+    """
+    status, said = process.run([*prefix(network=True), "true"], timeout_s=PROBE_TIMEOUT_S, check=False)
+    if status != 0:
+        raise _refused(said)
+    return "root" if os.geteuid() == 0 else "user namespaces"
+
+
+def _refused(said: str) -> InfrastructureError:
+    lines = said.splitlines() or ["unshare said nothing"]
+    why = next((line for line in lines if "unshare: " in line), lines[-1])
+    if "root filesystem propagation" in why:
+        mend = "/ is no mount point here: bind the chroot's folder on itself and pivot_root into it"
+    else:
+        mend = "run as root, or allow user namespaces (sysctl kernel.unprivileged_userns_clone=1)"
+    return InfrastructureError(f"cannot make a namespace: {why}", mend=mend)
 
 
 def user_name() -> str:

@@ -29,6 +29,7 @@ TESTS_TIMEOUT_S = 7200.0
 OBJECTS_TIMEOUT_S = 7200.0
 # As a container has it: processes and mounts are the chroot's own, and end with it.
 ENTER = r"""
+mount --bind "$0" "$0"
 mount -t proc proc "$0/proc"
 mount -t sysfs -o ro sysfs "$0/sys"
 mount -t tmpfs -o mode=755 tmpfs "$0/dev"
@@ -36,11 +37,15 @@ for node in null zero full random urandom tty; do
     touch "$0/dev/$node"; mount --bind "/dev/$node" "$0/dev/$node"
 done
 ln -s /proc/self/fd "$0/dev/fd"
+ln -s fd/0 "$0/dev/stdin"; ln -s fd/1 "$0/dev/stdout"; ln -s fd/2 "$0/dev/stderr"
 mkdir "$0/dev/pts" "$0/dev/shm"
 mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts "$0/dev/pts"
 ln -s pts/ptmx "$0/dev/ptmx"
 mount -t tmpfs -o mode=1777 tmpfs "$0/dev/shm"
-exec chroot "$0" "$@"
+cd "$0"
+pivot_root . mnt
+umount -l /mnt
+exec "$@"
 """
 
 
@@ -54,7 +59,17 @@ class Host:
         """A shell command in the checkout, on a terminal; dies with everything it started."""
         path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         passed = [f"{name}={value}" for name, value in os.environ.items() if _of_the_network(name)]
-        words = ["env", "-i", "HOME=/root", f"PATH={path}", "LANG=C.UTF-8", "TERM=dumb", *passed, "sh", "-ec"]
+        words = [
+            "/usr/bin/env",
+            "-i",
+            "HOME=/root",
+            f"PATH={path}",
+            "LANG=C.UTF-8",
+            "TERM=dumb",
+            *passed,
+            "sh",
+            "-ec",
+        ]
         enclosed = ["--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"]
         return pexpect.spawn(
             need("unshare", "util-linux"),

@@ -239,3 +239,20 @@ def test_space_for_an_image_is_looked_for_first(
         image.build(
             recipe, "x86_64", store, made=made, content=image.Content({}, [], []), wanted={"image": 1}
         )
+
+
+@pytest.mark.parametrize(
+    ("said", "mend"),
+    [
+        ("unshare: cannot change root filesystem propagation: Invalid argument", "/ is no mount point here"),
+        ("unshare: unshare failed: Operation not permitted", "run as root, or allow user namespaces"),
+        ("", "unshare said nothing"),
+    ],
+)
+def test_an_enclosure_that_cannot_be_made_names_its_mend(
+    bin_folder: Callable[[str, str], Path], said: str, mend: str
+) -> None:
+    """The first is what util-linux says in a chroot that is no mount point (seen on 2.41)."""
+    bin_folder("unshare", f"echo '{said}' >&2; exit 1" if said else "exit 1")
+    with pytest.raises(InfrastructureError, match=mend):
+        enclosure.probe()
