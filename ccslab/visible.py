@@ -36,5 +36,4 @@ def shortened(text: str, most: int) -> str:
 
 def told(text: str, most: int = TEXT_MOST) -> str:
     """The text on one line, visible, no word and not the whole longer than a reader bears."""
-    words = (shortened(word, WORD_MOST) for word in shortened(one_line(text), most).split(" "))
-    return " ".join(words)
+    return shortened(" ".join(shortened(word, WORD_MOST) for word in one_line(text).split(" ")), most)

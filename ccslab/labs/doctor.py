@@ -20,7 +20,7 @@ from ccslab.progress import console
 from ccslab.rootfs import enclosure
 from ccslab.settings import Settings
 from ccslab.sources import mirrors
-from ccslab.store import disk_errors
+from ccslab.store import cache, disk_errors
 from ccslab.vm import accel
 
 FREE_GIB = 12
@@ -39,7 +39,10 @@ def examine(settings: Settings) -> int:
             table.add_row(name, Text("missing", "red"), Text(str(error)))
         else:
             table.add_row(name, Text("ok", "green"), Text(seen))
-    things = supply.things(settings)
+    try:
+        things = supply.things(settings)
+    except InfrastructureError:  # of the cache, whose row says it
+        things, healthy = [], False
     suites = supply.look(things)
     for suite in suites:
         state = Text("ok", "green") if not suite.error else Text("missing", "red")
@@ -79,6 +82,7 @@ def _checks(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
 
 
 def _disk(root: Path) -> str:
+    cache.check(root)
     there = root
     while not there.exists():
         there = there.parent

@@ -24,7 +24,7 @@ KINDS = frozenset(
     }
 )  # fmt: skip
 """Of artifacts; what another kind's folder holds is not ours."""
-WORKS = frozenset({"apt", "checkpoint", "debs", "kernel", "rootfs", "snapshot", "vm"})
+WORKS = frozenset({"apt", "checkpoint", "debs", "kernel", "nox", "rootfs", "snapshot", "vm"})
 """Of work folders."""
 WORK, PINS, LOCKS, DAMAGED, CCACHE = "work", "pins", "locks", "damaged", "ccache"
 KNOWN = KINDS | {WORK, PINS, LOCKS, DAMAGED, CCACHE, MARK, TAG}
@@ -48,11 +48,10 @@ def is_ours(root: Path) -> bool:
     return (root / MARK).is_file()
 
 
-def make(root: Path) -> None:
-    """Make a folder a cache: mark it if it is missing or empty; nothing if it is one.
+def check(root: Path) -> None:
+    """Whether a folder is a cache, or may become one; nothing is written.
 
     :raises UserError: it holds something and is no cache of ours, or its path is none that make can build in.
-    :raises InfrastructureError: it cannot be written.
     """
     if not _SAFE.fullmatch(os.fspath(root)):
         wrong = next(letter for letter in os.fspath(root) if not _SAFE.fullmatch(letter))
@@ -61,12 +60,22 @@ def make(root: Path) -> None:
             where=ascii(os.fspath(root)),
             mend="choose another cache folder with CCSLAB_CACHE=DIR",
         )
-    if is_ours(root):
+    if root.is_dir() and any(entry.name not in _EMPTY for entry in os.scandir(root)):
+        refuse_foreign(root)
+
+
+def make(root: Path) -> None:
+    """Make a folder a cache: mark it if it is missing or empty; nothing if it is one.
+
+    :raises UserError: as ``check``.
+    :raises InfrastructureError: it cannot be written.
+    """
+    if is_ours(root) and _SAFE.fullmatch(os.fspath(root)):
         return
     with disk_errors(root):
+        check(root)
         root.mkdir(parents=True, exist_ok=True)
-        if any(entry.name not in _EMPTY for entry in os.scandir(root)):
-            refuse_foreign(root)  # another process may have marked it meanwhile
+        if is_ours(root):  # another process has marked it meanwhile
             return
         # The mark first: killed between the two, it is a cache.
         (root / MARK).write_text("This folder is ccs-lab's cache; ./inv lab.clean --all empties it.\n")

@@ -97,7 +97,10 @@ def test_what_a_kernel_or_an_architecture_lacks_is_not_tried() -> None:
     [
         ("[[trial\n", "is malformed"),
         ('[[trial]]\ncall = "x"\n', "lacks the key 'control'"),
-        ('[[trial]]\ncall = "x"\ncontrol = "y"\nrool = "z"\n', "unknown key 'rool' .did you mean control, rule"),
+        (
+            '[[trial]]\ncall = "x"\ncontrol = "y"\nrool = "z"\n',
+            "unknown key 'rool' .did you mean control, rule",
+        ),
         ('[[trial]]\ncall = "x"\ncontrol = "y"\nrule = "capability SYS_REBOT"\n', "did you mean SYS_REBOOT"),
         (
             '[[trial]]\ncall = "x"\ncontrol = "y"\nrule = "ipc signal 9-9 <kernel>"\n',

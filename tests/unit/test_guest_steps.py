@@ -16,6 +16,7 @@ from ccslab.labs.definition import find
 from ccslab.labs.guest import Guest
 from ccslab.labs.step import RootStep
 from ccslab.settings import ROOT
+from ccslab.vm.death import Watch
 
 
 class Shell:
@@ -38,9 +39,7 @@ class Shell:
 
 @pytest.fixture(params=["ssh", "console"])
 def guest(request: pytest.FixtureRequest) -> Iterator[Guest]:
-    machine = SimpleNamespace(
-        patience=1.0, port=lambda name: 1, ssh=Shell(lines=True), console=Shell(lines=False)
-    )
+    machine = SimpleNamespace(patience=1.0, watch=Watch(), ssh=Shell(lines=True), console=Shell(lines=False))
     made = Guest(machine, find("apache-cgi", ROOT), "/proc/ccs")  # type: ignore[arg-type]
     with made.on_console() if request.param == "console" else contextlib.nullcontext():
         yield made

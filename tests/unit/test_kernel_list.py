@@ -23,7 +23,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("COLUMNS", "140")
     for name in ("kernel-patches", "rootfs"):
         shutil.copytree(ROOT / name, tmp_path / "checkout" / name, symlinks=True)
-    made = Settings(root=tmp_path / "checkout", cache=tmp_path / "cache")
+    made = Settings(root=tmp_path / "checkout", cache=str(tmp_path / "cache"))
 
     def unpack(folder: Path) -> None:
         (folder / "tree").mkdir()

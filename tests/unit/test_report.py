@@ -22,6 +22,7 @@ from tests.waiting import until
 
 APACHE = "<kernel> /usr/sbin/apache2"
 EVIL = "</pre></script><script>document.title='guest'</script>\x1b[31m\x9b2J\u202etxt.exe"
+CLEARLY = EVIL.replace("\x9b2J", "")  # which clears the player's screen, as it would a terminal's
 MANIFEST: dict[str, Any] = {
     "command_line": "inv lab.scenario sample-lab",
     "started": "2026-11-22T05:30:00+00:00",
@@ -51,7 +52,7 @@ def folder(tmp_path: Path) -> Path:
         )
         (there / "exception_policy.conf").write_text("path_group WEB /var/www/\\*\n")
     head = {"version": 2, "width": 60, "height": 10}
-    typed = [[0.1, "o", "root@server:~# "], [0.5, "o", f"ccs-pstree {EVIL}\r\n"]]
+    typed = [[0.1, "o", "root@server:~# "], [0.5, "o", f"ccs-pstree {CLEARLY}\r\n"]]
     said = [*typed, *([second, "o", "."] for second in (1.0, 2.0, 3.0, 4.0)), [9.0, "o", "the-end\r\n"]]
     (folder / "console.cast").write_text("\n".join(map(json.dumps, [head, *said])) + "\n")
     return folder

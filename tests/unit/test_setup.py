@@ -27,7 +27,7 @@ def machine(folder: Path, *, loader: str = setup.LOADER, parameter: str = "", de
     (kernel / "manifest.json").write_text(
         json.dumps({"release": "6.12.1-mine", "patchset": patchset, "debug": debug})
     )
-    settings = Settings(cache=folder / "cache")
+    settings = Settings(cache=str(folder / "cache"))
     return setup.machine(settings, LAB, setup.Parts(kernel, image, TCG), folder / "run")
 
 

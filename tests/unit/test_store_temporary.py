@@ -33,11 +33,12 @@ def test_it_is_gone_with_its_block() -> None:
 
 def test_a_killed_process_leaves_one_that_is_swept(place: Path, other_run: Start) -> None:
     user = other_run("""
+        import time
         from ccslab.store import temporary
         with temporary.folder("port") as folder:
             (folder / "file").touch()
             print(folder, flush=True)
-            input()
+            time.sleep(100)
     """)
     assert user.stdout is not None
     folder = Path(user.stdout.readline().strip())
