@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -169,7 +171,10 @@ def resolved(path: Path) -> Path:
     :raises UserError: its links lead in a circle, or no file can have that name.
     """
     try:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            path.stat()  # Python 3.13's resolve() says nothing of a circle
         return path.resolve()
-    except (RuntimeError, OSError, ValueError) as error:
-        what = "is a link that leads in a circle" if isinstance(error, RuntimeError) else str(error)
+    except (OSError, ValueError) as error:
+        circle = getattr(error, "errno", None) == errno.ELOOP
+        what = "is a link that leads in a circle" if circle else str(error)
         raise UserError(what, where=path, mend="give another path") from error
