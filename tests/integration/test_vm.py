@@ -174,11 +174,10 @@ def test_the_time_of_a_guest_goes_on_where_it_was_saved(make: MakeMachine) -> No
         up(guest)
         guest.save("one")
         saved = uptime_s(guest)
-        for _ in range(2):
-            guest.console.run("sleep 8", check=True)
-            assert uptime_s(guest) > saved + 8
-            guest.load("one")
-            assert saved - 1 < uptime_s(guest) < saved + 4, "it leapt by what passed since it was saved"
+        guest.console.run("sleep 8", check=True)
+        assert uptime_s(guest) > saved + 8
+        guest.load("one")
+        assert saved - 1 < uptime_s(guest) < saved + 4, "it leapt by what passed since it was saved"
         said = guest.console.run("dmesg", keep_kernel=True).output
         assert "clocksource: Switched to clocksource tsc" in said
         assert not re.search(r"stalls on CPUs|self-detected stall|unstable|lockup|blocked for more", said)
