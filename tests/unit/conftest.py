@@ -22,10 +22,15 @@ ROOT = Path(__file__).resolve().parents[2]
 settings.register_profile("ccs-lab", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ccs-lab")
 
-# A shell without job control starts what is in its background with Ctrl-C ignored, and so would be all that
-# the tests start: several of them interrupt.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell without job control starts what is in its background with Ctrl-C ignored, nohup with SIGHUP, and so
+# would be all that the tests start: several of them send signals.
+for number, usual in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+    (signal.SIGTERM, signal.SIG_DFL),
+):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, usual)
 
 
 @pytest.fixture(autouse=True)
