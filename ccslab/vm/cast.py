@@ -46,3 +46,13 @@ class Cast:
     def _line(self, value: object) -> None:
         self._stream.write(json.dumps(value, ensure_ascii=False) + "\n")
         self._stream.flush()
+
+
+def unused(path: Path) -> Path:
+    """``path``, or with a number in its name if an earlier guest of the folder has it."""
+    number = 2
+    tried = path
+    while tried.exists():
+        tried = path.with_stem(f"{path.stem}-{number}")
+        number += 1
+    return tried

@@ -71,7 +71,7 @@ def _manifest(folder: Path) -> dict[str, str]:
     )
 
 
-def private(folder: Path) -> None:
+def make_private(folder: Path) -> None:
     """Make a folder that only its owner may enter: a guest's memory, with all that was typed, is in it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
@@ -198,5 +198,5 @@ def ensure(
 
     # At most: a guest's memory as it is saved leaves out what the guest never wrote.
     folder = store.get(KIND, inputs, build, needs_bytes=planned.hardware.memory_mib << 20)
-    private(folder)  # also one of earlier days
+    make_private(folder)  # also one of earlier days
     return folder

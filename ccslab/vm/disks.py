@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ccslab.errors import InfrastructureError
 from ccslab.process import run
-from ccslab.vm.checkpoint import Checkpoint, private
+from ccslab.vm.checkpoint import Checkpoint, make_private
 from ccslab.vm.qemu import STATE_DISK_BYTES, Disk, copy_overlay, overlay
 
 LOCK = "vm.lock"
@@ -38,7 +38,7 @@ class Disks:
 
         :raises InfrastructureError: another process has it.
         """
-        private(self.folder)
+        make_private(self.folder)
         self._held.enter_context(locked(self.folder))
         remove_disks(self.folder)
         self._held.callback(remove_disks, self.folder)
@@ -68,7 +68,7 @@ class Disks:
 
     def copy(self, folder: Path) -> None:
         """Copy the files, holes kept, for nobody else to read; the guest may not run meanwhile."""
-        private(folder)
+        make_private(folder)
         for path in self.all():
             run(["cp", "--reflink=auto", "--sparse=always", path, folder / path.name], timeout_s=300)
 

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ccslab.errors import InfrastructureError
+from ccslab.errors import InfrastructureError, UserError
 from ccslab.vm.death import Watch
 from ccslab.vm.network import Network
 from ccslab.vm.qemu import Channels, CommandLine, Process, ports
@@ -41,7 +43,7 @@ class Emulator:
         self.folder = folder
         self.events = EventLog(folder / "qmp.jsonl", self._event)
         self.ports: dict[str, int] = {}
-        """Name -> the port of the network's loopback address; others after each start."""
+        """Name of a forward -> its port on the network's loopback address; another after each start."""
         self.process: Process | None = None
         self.qmp: Qmp | None = None
         self._make = make
@@ -75,6 +77,38 @@ class Emulator:
                 raise
             raise InfrastructureError(f"QEMU did not start: {self.process.said() or error}") from error
         return self.process, self.qmp
+
+    def port(self, name: str) -> int:
+        """The port of a forward.
+
+        :raises UserError: there is none of that name.
+        """
+        if name not in self.ports:
+            raise UserError(f"no port is forwarded as {name!r}", mend=f"there are: {', '.join(self.ports)}")
+        return self.ports[name]
+
+    def connect(self, name: str, timeout_s: float) -> socket.socket:
+        """A connection by a forward.
+
+        :raises OSError: QEMU does not take it.
+        """
+        return self._network.connect(self.port(name), timeout_s)
+
+    def ssh_options(self) -> Mapping[str, object]:
+        """What ssh_config(5) needs to reach the guest's sshd."""
+        return self._network.ssh_options(self.port("ssh"))
+
+    def saved(self, name: str) -> bool:
+        """Whether the guest was saved under a name."""
+        return bool(re.search(rf"^\S+\s+{re.escape(name)}\s", self.ask("info snapshots"), re.MULTILINE))
+
+    def command(self, line: str) -> None:
+        """Have the monitor do a line that prints what went wrong and nothing else.
+
+        :raises InfrastructureError: something did.
+        """
+        if said := self.ask(line).strip():
+            raise InfrastructureError(f"{line}: {said}", where="QEMU")
 
     def ask(self, line: str) -> str:
         """What the monitor prints to a line.

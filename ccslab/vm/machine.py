@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import Self
 from ccslab.errors import InfrastructureError, UserError
 from ccslab.store import disk_errors, full
 from ccslab.vm.accel import TCG, Accel
+from ccslab.vm.cast import unused
 from ccslab.vm.checkpoint import Checkpoint
 from ccslab.vm.console import LOGIN, Console
 from ccslab.vm.death import Watch
@@ -111,7 +111,7 @@ class Machine:
         """Let the guest run, from its first instruction or from its checkpoint."""
         self._begun = time.monotonic()
         if self.checkpoint:
-            self._monitor(f"loadvm {self.checkpoint.name}")
+            self.emulator.command(f"loadvm {self.checkpoint.name}")
         self.qmp.execute("cont")
 
     def boot(self, timeout_s: float = BOOT_TIMEOUT_S, *, until: str = LOGIN) -> float:
@@ -205,18 +205,14 @@ class Machine:
 
         It is another one after ``load``.
         """
-        ports = self.emulator.ports
-        if name not in ports:
-            raise UserError(f"no port is forwarded as {name!r}", mend=f"there are: {', '.join(ports)}")
-        return ports[name]
+        return self.emulator.port(name)
 
     def connect(self, name: str, timeout_s: float) -> socket.socket:
         """A connection to the guest's port of this name.
 
         :raises OSError: QEMU does not take it.
         """
-        assert self.network is not None
-        return self.network.connect(self.port(name), timeout_s)
+        return self.emulator.connect(name, timeout_s)
 
     @property
     def emulator(self) -> Emulator:
@@ -247,8 +243,7 @@ class Machine:
             )
         if shown.status:
             return
-        assert self.network is not None
-        self.keys.write(self.port("ssh"), self.network.ssh_options(self.port("ssh")), shown.output)
+        self.keys.write(self.emulator.ssh_options(), shown.output)
         if self._ssh is None:
             self._ssh = Ssh(self.keys, lambda: self.connect("ssh", SSH_TIMEOUT_S), self.watch)
             self.watch.on_death.append(self._ssh.drop)
@@ -264,7 +259,7 @@ class Machine:
         """Save the running guest, memory and disks, under a name; returns the seconds it took."""
         begun = time.monotonic()
         try:
-            self._monitor(f"savevm {_tag(name)}")
+            self.emulator.command(f"savevm {_tag(name)}")
         except InfrastructureError as error:
             if said := full(self.folder):  # of which QEMU says "Input/output error"
                 raise InfrastructureError(
@@ -288,17 +283,16 @@ class Machine:
         begun = time.monotonic()
         if self._ssh:
             self._ssh.drop()
-        if not re.search(rf"^\S+\s+{_tag(name)}\s", self.emulator.ask("info snapshots"), re.MULTILINE):
+        if not self.emulator.saved(_tag(name)):
             raise InfrastructureError(f"no checkpoint {name!r} was saved", where=self.folder)
         self.emulator.quit()
         self._launch()
         self.console.reconnect(self.process.serial.detach())
-        self._monitor(f"loadvm {name}")
+        self.emulator.command(f"loadvm {name}")
         self.qmp.execute("cont")
         seconds = time.monotonic() - begun
         if self._ssh:
-            assert self.network is not None
-            self.keys.point(self.port("ssh"), self.network.ssh_options(self.port("ssh")))
+            self.keys.point(self.emulator.ssh_options())
         if clock:
             self.set_clock()
         return seconds
@@ -347,11 +341,6 @@ class Machine:
             raise
         self.qmp.execute("cont")
 
-    def _monitor(self, line: str) -> None:
-        """A line of the monitor, which prints what went wrong and nothing else."""
-        if said := self.emulator.ask(line).strip():
-            raise InfrastructureError(f"{line}: {said}", where="QEMU")
-
     # -- making --------------------------------------------------------------------------------------
 
     def _hold(self) -> None:
@@ -363,15 +352,15 @@ class Machine:
         if not self._held:
             self._hold()
         self.files.make(self.checkpoint)
-        self.network = self.network or private()
-        self._emulator = Emulator(self.folder, self._command_line, self.network, self.forwards, self.watch)
+        network = self.network or private()
+        self._emulator = Emulator(self.folder, self._command_line, network, self.forwards, self.watch)
         self._cleanup.callback(self._emulator.events.close)
         self._cleanup.callback(self._emulator.end)
         self._launch()
         self.console = Console(
             self.process.serial.detach(),
             log=self.folder / "console.log",
-            cast=_unused(self.folder / "console.cast"),
+            cast=unused(self.folder / "console.cast"),
             watch=self.watch,
             title=f"ccs-lab: {self.folder.name}",
             nonce=self._nonce,
@@ -398,16 +387,6 @@ class Machine:
         return CommandLine(
             self.hardware, self.what, self.accel, channels, self.files.files, self.files.state, self.forwards
         )
-
-
-def _unused(path: Path) -> Path:
-    """``path``, or with a number in its name if an earlier guest of the folder has it."""
-    number = 2
-    tried = path
-    while tried.exists():
-        tried = path.with_stem(f"{path.stem}-{number}")
-        number += 1
-    return tried
 
 
 def _tag(name: str) -> str:

@@ -16,8 +16,7 @@ import shlex
 import socket
 import subprocess
 import sys
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Protocol
@@ -25,10 +24,11 @@ from typing import Protocol
 from ccslab.errors import InfrastructureError
 from ccslab.process import need
 from ccslab.progress import console
+from ccslab.store import temporary
 from ccslab.vm import door
 
 START_TIMEOUT_S = 20.0
-SHORT = Path("/tmp")  # noqa: S108 (each folder there is mkdtemp's: new, and of mode 0700)
+SHORT = Path("/tmp")  # noqa: S108 (each folder there is new, and of mode 0700)
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -44,8 +44,8 @@ class Network(Protocol):
         :raises OSError: nobody listens there.
         """
 
-    def ssh_options(self, port: int) -> Mapping[str, str]:
-        """What ssh_config(5) needs to reach a forwarded port, beside its number."""
+    def ssh_options(self, port: int) -> Mapping[str, object]:
+        """What ssh_config(5) needs to reach a forwarded port."""
 
 
 class Open:
@@ -58,9 +58,9 @@ class Open:
         """As of ``Network``."""
         return socket.create_connection((door.HOST, port), timeout=timeout_s)
 
-    def ssh_options(self, port: int) -> Mapping[str, str]:
-        """None."""
-        return {}
+    def ssh_options(self, port: int) -> Mapping[str, object]:
+        """As of ``Network``."""
+        return {"HostName": door.HOST, "Port": port}
 
 
 class Private:
@@ -70,7 +70,8 @@ class Private:
     """
 
     def __init__(self) -> None:
-        self.folder = short_folder()
+        self._left = contextlib.ExitStack()  # open for as long as this process, whose lock is on the folder
+        self.folder = self._left.enter_context(short_folder("net"))
         argv = [need("unshare", "util-linux"), *_namespaces(), "--", sys.executable, "-IS", door.__file__]
         ours, theirs = os.pipe()
         said, says = os.pipe()
@@ -95,8 +96,7 @@ class Private:
             ]
         except BaseException:
             os.close(theirs)
-            with contextlib.suppress(OSError):
-                self.folder.rmdir()
+            self._left.close()
             raise
         finally:
             for handle in (ours, said, says):
@@ -114,22 +114,31 @@ class Private:
         made.settimeout(timeout_s)
         return made
 
-    def ssh_options(self, port: int) -> Mapping[str, str]:
-        """The program that ssh has its connection from."""
+    def ssh_options(self, port: int) -> Mapping[str, object]:
+        """As of ``Network``; ssh has its connection from a program."""
         words = [sys.executable, "-IS", door.__file__, "dial", str(self.folder), str(port)]
-        return {"ProxyCommand": shlex.join(words).replace("%", "%%"), "ProxyUseFdpass": "yes"}
+        return {
+            "HostName": door.HOST,
+            "Port": port,
+            "ProxyCommand": shlex.join(words).replace("%", "%%"),
+            "ProxyUseFdpass": "yes",
+        }
 
 
-def short_folder() -> Path:
+@contextlib.contextmanager
+def short_folder(word: str) -> Iterator[Path]:
     """A new folder of the user's own whose name leaves room for a UNIX socket's, wherever TMPDIR is.
 
+    :param word: what it is for, in its name.
     :raises InfrastructureError: there is no place for one.
     """
-    try:
-        return Path(tempfile.mkdtemp(prefix="ccslab-", dir=SHORT))
-    except OSError as error:
-        mend = "sockets lie there, whose names must be short"
-        raise InfrastructureError(error.strerror or str(error), where=SHORT, mend=mend) from error
+    with contextlib.ExitStack() as stack:
+        try:
+            made = stack.enter_context(temporary.folder(word, SHORT))
+        except OSError as error:
+            mend = "sockets lie there, whose names must be short"
+            raise InfrastructureError(error.strerror or str(error), where=SHORT, mend=mend) from error
+        yield made
 
 
 def _namespaces() -> list[str]:

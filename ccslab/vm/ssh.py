@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import shlex
-import shutil
 import socket
 import threading
 import time
@@ -20,7 +19,6 @@ import paramiko  # type: ignore[import-untyped]
 from ccslab.errors import InfrastructureError
 from ccslab.process import need, run
 from ccslab.vm.death import Watch
-from ccslab.vm.door import HOST
 from ccslab.vm.network import short_folder
 
 # What its thread would print with a traceback is raised in ours, or is a guest's wanted end.
@@ -42,6 +40,7 @@ class Keys:
         self.config = folder / "config"
         self.control: Path | None = None
         """Where ssh programs find the rest under short names while the guest runs, and their sockets lie."""
+        self._place = contextlib.ExitStack()
 
     def make(self) -> None:
         """Make the key pair, if it is not made."""
@@ -55,29 +54,28 @@ class Keys:
         """The line for authorized_keys."""
         return self.identity.with_suffix(".pub").read_text().strip()
 
-    def write(self, port: int, way: Mapping[str, str], host_keys: str) -> None:
+    def write(self, way: Mapping[str, object], host_keys: str) -> None:
         """Write known_hosts and the ssh_config that reaches the guest as ``server``.
 
-        :param way: further options of ssh_config(5), without which ssh does not reach the port.
+        :param way: the options of ssh_config(5) by which ssh reaches the guest's port.
         :param host_keys: the guest's public host keys, one a line, as its console shows them.
         """
         # testinfra connects for every look it takes and shares connections if there is a place for their
         # socket; the run's folder may be too deep for one (108 bytes, 17 of them ssh's own), and its name may
         # have what ssh_config expands (%) and what testinfra cannot say (é).
         self._retire()
-        self.control = short_folder()
+        self.control = self._place.enter_context(short_folder("ssh"))
         (self.control / NEAR).symlink_to(self.folder.resolve())
         keys = [line.split()[:2] for line in host_keys.splitlines() if line.startswith(("ssh-", "ecdsa-"))]
         self.known_hosts.write_text("".join(f"{ALIAS} {kind} {key}\n" for kind, key in keys))
-        self.point(port, way)
+        self.point(way)
 
-    def point(self, port: int, way: Mapping[str, str]) -> None:
-        """Have ssh_config reach the guest by this port."""
+    def point(self, way: Mapping[str, object]) -> None:
+        """Have ssh_config reach the guest this way."""
         assert self.control
         near = self.control / NEAR
         options = {
-            "HostName": HOST,
-            "Port": port,
+            **way,
             "User": "root",
             "HostKeyAlias": ALIAS,
             "IdentityFile": near / self.identity.name,
@@ -95,7 +93,6 @@ class Keys:
             "ConnectTimeout": int(CONNECT_TIMEOUT_S),
             "LogLevel": "ERROR",
             "ControlPath": f"{self.control}/{SOCKET}",
-            **way,
         }
         lines = "".join(f"    {name} {value}\n" for name, value in options.items())
         self.config.write_text(f"Host {ALIAS}\n{lines}")
@@ -116,7 +113,7 @@ class Keys:
     def _retire(self) -> None:
         if self.control:
             self.hang_up()
-            shutil.rmtree(self.control, ignore_errors=True)
+            self._place.close()
             self.control = None
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from ccslab.errors import InfrastructureError, UserError
 from ccslab.store import disk, key_of
-from ccslab.vm.checkpoint import Checkpoint, inputs_of, private
+from ccslab.vm.checkpoint import Checkpoint, inputs_of, make_private
 from ccslab.vm.disks import Disks
+from ccslab.vm.emulator import Emulator
 from ccslab.vm.machine import Machine
 from ccslab.vm.qemu import CommandLine, Hardware
 
@@ -58,7 +59,7 @@ def test_a_guest_s_folder_is_its_owner_s_alone(tmp_path: Path) -> None:
     disks.hold()
     disks.state = None  # nothing to copy
     disks.copy(folders[1])
-    private(folders[2])
+    make_private(folders[2])
     assert [folder.stat().st_mode & 0o777 for folder in folders] == [0o700] * 3
     disks.release()
 
@@ -70,7 +71,7 @@ def test_a_damaged_manifest_is_said_to_be_that(tmp_path: Path, content: bytes) -
         Checkpoint.read(tmp_path)
 
 
-class FakeEmulator:
+class FakeEmulator(Emulator):
     """A QEMU whose monitor says the same to whatever it is asked."""
 
     def __init__(self, said: str) -> None:

@@ -222,12 +222,11 @@ def test_keys_are_the_runs_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert keys.public == made
     assert keys.identity.stat().st_mode & 0o077 == 0
     keys.write(
-        4022,
-        {"ProxyUseFdpass": "yes"},
+        {"HostName": "127.0.0.1", "Port": 4022},
         f"ssh-ed25519 AAAAC3host root@server\nnoise\n{made.replace('ccs-lab', 'x')}\n",
     )
     assert keys.known_hosts.read_text().startswith("server ssh-ed25519 AAAAC3host\n")
-    config = Ssh(keys, 4022, Watch(tmp_path)).testinfra[1].partition("=")[2]
+    config = Ssh(keys, pytest.fail, Watch(tmp_path)).testinfra[1].partition("=")[2]
     assert config.isascii(), "testinfra recurses for ever else"
     shown = subprocess.run(
         ["ssh", "-F", config, "-G", "server"],
