@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from ccslab import sets
 from ccslab.errors import EXIT_PASSED, EXIT_VERDICT, UserError
+from ccslab.process import need
 from ccslab.settings import Settings
 from ccslab.store import hash_tree
 
@@ -44,8 +45,9 @@ def lint(settings: Settings) -> int:
     """
     for name in LINTED:
         sets.need(name)
+    shellcheck = need("shellcheck", "shellcheck")
     scripts = [str(path) for pattern in SHELL_SCRIPTS for path in sorted(settings.root.glob(pattern))]
-    failed = [argv for argv in (*LINTERS, ["shellcheck", *scripts]) if _call(settings, argv)]
+    failed = [argv for argv in (*LINTERS, [shellcheck, *scripts]) if _call(settings, argv)]
     return EXIT_VERDICT if failed else EXIT_PASSED
 
 
