@@ -51,7 +51,11 @@ class Settings:
         try:
             return Store()
         except RuntimeError as error:  # "~nobody/..."
-            raise UserError("names the home of no user", where="CCSLAB_CACHE or XDG_CACHE_HOME") from error
+            raise UserError(
+                "names the home of no user",
+                where="CCSLAB_CACHE or XDG_CACHE_HOME",
+                mend="name a folder from /",
+            ) from error
 
     def flags(self) -> list[str]:
         """The flags of a task that give these settings, for another process of the harness."""

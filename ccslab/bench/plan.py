@@ -162,5 +162,9 @@ def _read() -> dict[str, dict]:  # type: ignore[type-arg]
     for name, kinds in told.items():
         for kind in kinds["rules"] if name != "kinds" else ():
             if kind not in told["kinds"]:
-                raise UserError(f"{name}.rules names {kind}, and there is no [kinds.{kind}]", where=PLANS)
+                raise UserError(
+                    f"{name}.rules names {kind}, and there is no [kinds.{kind}]",
+                    where=PLANS,
+                    mend="add it, or name another",
+                )
     return told

@@ -31,7 +31,7 @@ def compare(settings: Settings, name: str, folders: Sequence[str] = ()) -> int:
     """
     lab = definition.find(name, settings.root)
     if folders and len(folders) != 2:
-        raise UserError(f"a comparison takes two runs, not {len(folders)}", where="--runs")
+        raise UserError(f"a comparison takes two runs, not {len(folders)}", where="--runs", mend="--runs A,B")
     if folders:
         a, b = map(Path, folders)
     else:

@@ -196,7 +196,9 @@ def control_of(attack: Attack | None, *tried: AttackResult) -> str:
 def _finished(lab: Lab, folder: Path) -> Results:
     results = read_results(folder)
     if results.lab != lab.name:
-        raise UserError(f"is a run of {results.lab}, not of {lab.name}", where=folder)
+        raise UserError(
+            f"is a run of {results.lab}, not of {lab.name}", where=folder, mend="name a run of that lab"
+        )
     if not results.finished:
         raise UserError(f"did not come to its end: {results.error}", where=folder, mend="run the lab again")
     return results

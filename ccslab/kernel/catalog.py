@@ -87,7 +87,7 @@ def expand(settings: Settings) -> list[Settings]:
 def _listed(kind: str, given: str, known: Iterable[str], every: Iterable[str]) -> list[str]:
     words = [word.strip() for word in given.split(",") if word.strip()]
     if not words:
-        raise UserError(f"no {kind} was named")
+        raise UserError(f"no {kind} was named", mend="./inv kernel.list shows them")
     found: dict[str, None] = {}
     for word in words:
         if word != ALL and word not in known:
@@ -111,7 +111,9 @@ def find(settings: Settings) -> Choice:
         )
     for name in settings.fragment:
         if not path_of(name, "fragment").is_file():
-            raise UserError("there is no such fragment", where=name)
+            raise UserError(
+                "there is no such fragment", where=name, mend="--fragment takes a file of CONFIG_ lines"
+            )
     chosen = patchset.find(settings.patchset or ("none" if stock else "ccs"), settings.root, settings.store)
     source = _source(settings)
     if not settings.tree:
@@ -144,7 +146,7 @@ def _number(version: str) -> tuple[int, ...]:
 def _source(settings: Settings) -> Source | Archive | Folder:
     if not settings.tree:
         if settings.sha256:
-            raise UserError("--sha256 is an archive's, and --tree names none")
+            raise UserError("--sha256 is an archive's, and --tree names none", mend="say --tree FILE, too")
         return sources(settings.root, settings.kernel)
     path = path_of(settings.tree, "tree")
     if archive.is_archive(path):
@@ -152,9 +154,13 @@ def _source(settings: Settings) -> Source | Archive | Folder:
             raise UserError("an archive's hash is missing", where=path, mend="say --sha256 HASH")
         return Archive(path, settings.sha256)
     if settings.sha256:
-        raise UserError("--sha256 is an archive's, and this is none", where=path)
+        raise UserError("--sha256 is an archive's, and this is none", where=path, mend="leave --sha256 out")
     if not path.is_dir():
-        raise UserError("there is no such folder, nor archive (.tar, .tar.xz ...)", where=path)
+        raise UserError(
+            "there is no such folder, nor archive",
+            where=path,
+            mend="--tree takes a kernel's source folder, or .tar.xz, .tar.gz ...",
+        )
     return Folder(path)
 
 

@@ -48,7 +48,9 @@ def parse_fragment(path: Path) -> list[Request]:
     try:
         lines = path.read_text(errors="replace").splitlines()
     except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", where=path) from error
+        raise UserError(
+            f"cannot be read: {error.strerror}", where=path, mend="a fragment is a file of CONFIG_ lines"
+        ) from error
     found = []
     for number, line in enumerate(lines, start=1):
         text = line.strip()

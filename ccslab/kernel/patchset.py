@@ -23,6 +23,7 @@ _KEYS = {
     "name", "description", "loader", "loader_parameter", "interface", "fragment", "archive", "sha256",
     "overlay", "patches",
 }  # fmt: skip
+HOW = "docs/patchsets.md shows how to write one"
 _REQUIRED = ("name", "loader", "interface")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _SERIES = re.compile(r"(?:^|/)series[^/]*$")
@@ -86,7 +87,9 @@ class Patchset:
         for source, place in self.overlay:
             for path in sorted((self.folder / source).rglob("*")):
                 if path.is_symlink():
-                    raise UserError("an overlay holds files only, no links", where=path)
+                    raise UserError(
+                        "an overlay holds files only", where=path, mend="put the file in the link's place"
+                    )
                 if path.is_file():
                     below = PurePosixPath(place) / path.relative_to(self.folder / source).as_posix()
                     yield Overlaid(path, below.as_posix())
@@ -115,7 +118,7 @@ def find(named: str, root: Path, store: Store) -> Patchset:
     if path.is_file():
         return load(path, store)
     if "/" in named or archive.is_archive(path):
-        raise UserError("there is no such patchset", where=named)
+        raise UserError("there is no such patchset", where=named, mend="./inv kernel.list shows ours")
     raise unknown("patchset", named, ours)
 
 
@@ -131,7 +134,7 @@ def load(manifest: Path, store: Store) -> Patchset:
             raise UserError(error.what, where=manifest, mend=error.mend)
     for key in _REQUIRED:
         if key not in entry:
-            raise UserError(f"lacks the key {key!r}", where=manifest)
+            raise UserError(f"lacks the key {key!r}", where=manifest, mend=HOW)
     text = {key: _text(entry, key, manifest) for key in sorted(_KEYS - {"overlay", "patches"})}
     if not _NAME.fullmatch(text["name"]):
         raise UserError("name must be a word: letters, digits and . _ + -", where=manifest)
@@ -157,10 +160,9 @@ def load(manifest: Path, store: Store) -> Patchset:
 
 
 def _read(manifest: Path) -> dict[str, Any]:
-    mend = "docs/patchsets.md shows how to write one"
     if manifest.parent.is_dir() and not manifest.exists():
-        raise UserError(f"has no {MANIFEST}", where=manifest.parent, mend=mend)
-    return read_toml(manifest, mend)
+        raise UserError(f"has no {MANIFEST}", where=manifest.parent, mend=HOW)
+    return read_toml(manifest, HOW)
 
 
 def _text(entry: Mapping[str, Any], key: str, where: Path) -> str:
@@ -176,9 +178,11 @@ def _existing(base: Path, name: str, key: str, where: Path, *, folder: bool) -> 
     path = base / name
     if not (path.is_dir() if folder else path.is_file()):
         kind = "folder" if folder else "file"
-        raise UserError(f"{key} names {name}, and there is no such {kind}", where=where)
+        raise UserError(f"{key} names {name}, and there is no such {kind}", where=where, mend=HOW)
     if not resolved(path).is_relative_to(resolved(base)):
-        raise UserError(f"{key} names {name}, a link that leads outside", where=where)
+        raise UserError(
+            f"{key} names {name}, a link that leads outside", where=where, mend="put the file itself there"
+        )
     return path
 
 

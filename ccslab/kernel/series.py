@@ -112,7 +112,11 @@ def _patches(listing: Path) -> Iterator[Patch]:
             continue
         where = f"{listing}:{number}"
         if len(words) > 1:
-            raise UserError(f"patch options are not supported: {' '.join(words[1:])}", where=where)
+            raise UserError(
+                f"patch options are not supported: {' '.join(words[1:])}",
+                where=where,
+                mend="make it apply with -p1",
+            )
         yield _patch(listing.parent, words[0], where)
 
 
@@ -120,7 +124,9 @@ def _patch(folder: Path, name: str, where: object) -> Patch:
     inside(name, where)
     path = folder / name
     if len(name) > NAME_MAX or not path.is_file():
-        raise UserError(f"names {name}, which is not there", where=where)
+        raise UserError(
+            f"names {name}, which is not there", where=where, mend="put it there, or strike the line out"
+        )
     return Patch(path, touched_files(path))
 
 
@@ -137,7 +143,9 @@ def touched_files(path: Path) -> tuple[str, ...]:
             inside(name, path)
             names[name] = None
     if not names:
-        raise UserError("is no patch: it has no '+++ b/FILE' line", where=path)
+        raise UserError(
+            "is no patch: it has no '+++ b/FILE' line", where=path, mend="make it with git format-patch"
+        )
     return tuple(names)
 
 
@@ -183,7 +191,7 @@ def inside(name: str, where: object) -> None:
     """
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\0" in name:
-        raise UserError(f"{name!r} leads outside its folder", where=where)
+        raise UserError(f"{name!r} leads outside its folder", where=where, mend="name what is inside")
 
 
 def apply_series(series: Series, pristine: Path, scratch: Path) -> None:

@@ -128,7 +128,9 @@ def version_of(tree: Path, where: object = "") -> str:
 def _folder(source: Folder, store: Store) -> Tree:
     path = source.path.resolve()
     if not path.is_dir():
-        raise UserError("there is no such folder", where=source.path)
+        raise UserError(
+            "there is no such folder", where=source.path, mend="--tree takes a kernel's source folder"
+        )
     version = version_of(path, source.path)
     if not (path / ".git").exists():
         built = [name for name in BUILT_IN if (path / name).exists()]

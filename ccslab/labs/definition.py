@@ -103,6 +103,7 @@ def find(name: str, root: Path, arch: str = "x86_64") -> Lab:
     return dataclasses.replace(load(root / "labs" / name), arch=arch)
 
 
+HOW = "labs/apache-cgi shows how to write one"
 _OPTIONAL = {"cpus", "memory_mib", "backup_disk_mib", "services"}
 _REQUIRED = {"title", "recipe", "protected", "exempt", "mailbox", "hour"}
 
@@ -116,7 +117,7 @@ def load(folder: Path) -> Lab:
     entry = _toml(main)
     _only(entry, _OPTIONAL | _REQUIRED, main)
     for key in sorted(_REQUIRED - set(entry)):
-        raise UserError(f"lacks the key {key!r}", where=main)
+        raise UserError(f"lacks the key {key!r}", where=main, mend=HOW)
     steps = folder / "workload.toml"
     workload = _toml(steps)
     _only(workload, {"step", "forgotten", "repair"}, steps)
@@ -169,7 +170,7 @@ def _attacks(folder: Path) -> tuple[Attack, ...]:
     seen: set[str] = set()
     for attack in attacks:
         if attack.name in seen:
-            raise UserError(f"two attacks are named {attack.name!r}", where=path)
+            raise UserError(f"two attacks are named {attack.name!r}", where=path, mend="give each its own")
         seen.add(attack.name)
     return attacks
 
@@ -178,7 +179,7 @@ def _attack(entry: Mapping[str, Any], folder: Path, path: Path) -> Attack:
     where = f"{path} attack {entry.get('name', '')!r}"
     for key in ("name", "title", "steps", "gained", "enforcing"):
         if key not in entry:
-            raise UserError(f"lacks the key {key!r}", where=where)
+            raise UserError(f"lacks the key {key!r}", where=where, mend=HOW)
     _only(entry, {"name", "title", "steps", "gained", "enforcing"}, where)
     gained, expected = entry["gained"], entry["enforcing"]
     if not isinstance(gained, dict) or len(gained) != 1 or set(gained) - {"body", "root"}:
@@ -202,13 +203,13 @@ def _attack(entry: Mapping[str, Any], folder: Path, path: Path) -> Attack:
 
 def _regex(text: Any, where: str) -> re.Pattern[str]:
     if not isinstance(text, str) or not text.strip():
-        raise UserError(f"{text!r:.60} is no regular expression, or matches anything", where=where)
+        raise UserError(f"{text!r:.60} is no regular expression, or matches anything", where=where, mend=HOW)
     try:
         found = re.compile(text, re.MULTILINE)
     except (re.error, OverflowError, RecursionError) as error:
-        raise UserError(f"{text!r} is no regular expression: {error}", where=where) from error
+        raise UserError(f"{text!r} is no regular expression: {error}", where=where, mend=HOW) from error
     if found.search(""):
-        raise UserError(f"{text!r} matches anything, so it proves nothing", where=where)
+        raise UserError(f"{text!r} matches anything, so it proves nothing", where=where, mend=HOW)
     return found
 
 

@@ -124,7 +124,11 @@ class Mutation:
         self.chosen = [line for line in self.lines.all() if only in str(line)]
         self.attacks = [attack for attack in lab.attacks if only in attack.name]
         if not self.chosen and not self.attacks:
-            raise UserError(f"no line of the golden policy and no attack has {only!r} in it", where="--only")
+            raise UserError(
+                f"no line of the golden policy and no attack has {only!r} in it",
+                where="--only",
+                mend="name a part of one",
+            )
         self.steps = Steps()
         self.failed: list[LabError] = []
         """Why something came to no result."""

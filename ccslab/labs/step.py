@@ -143,7 +143,9 @@ def _headers(entry: Mapping[str, Any], where: str) -> dict[str, str]:
     found = texts(entry, "headers", where)
     for name, value in found.items():
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-            raise UserError(f"{name + ': ' + value!r} is no HTTP header", where=where)
+            raise UserError(
+                f"{name + ': ' + value!r} is no HTTP header", where=where, mend='write Name = "value"'
+            )
     return found
 
 
@@ -167,7 +169,9 @@ def _upload(entry: Any, folder: Path, where: str) -> Upload:
     if "file" in entry:
         path = folder / str(entry["file"])
         if "\0" in str(path) or not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
-            raise UserError(f"payload {entry['file']!r} is not in the lab's folder", where=where)
+            raise UserError(
+                f"payload {entry['file']!r} is not in the lab's folder", where=where, mend="put it there"
+            )
         content = path.read_bytes()
     elif "made" in entry:
         made = str(entry["made"])

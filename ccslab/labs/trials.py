@@ -155,7 +155,9 @@ def _trial(entry: Mapping[str, Any], where: str) -> Trial:
         try:
             printed = parse_acl(rule).format()
         except ValueError as error:
-            raise UserError(f"has a rule that is none: {error}", where=where) from error
+            raise UserError(
+                f"has a rule that is none: {error}", where=where, mend="docs/policy.md has the syntax"
+            ) from error
         if printed != rule:
             raise UserError(f"has a rule not as a kernel prints it: {rule!r}", where=where, mend=printed)
     return trial

@@ -20,6 +20,8 @@ BYTES_MAX = 8 << 30  # a kernel tree has 1.5 GiB
 _MEMBERS_FAULT = {
     errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL,
 }  # fmt: skip
+GONE = "correct its name"
+ANEW = "have it made or fetched again"
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
 
 
@@ -34,7 +36,7 @@ def verify(path: Path, sha256: str) -> str:
     :raises UserError: it is another, or there is no such file.
     """
     if not path.is_file():
-        raise UserError("there is no such file", where=path)
+        raise UserError("there is no such file", where=path, mend=GONE)
     found = hash_file(path)
     if sha256 and found != sha256.strip().lower():
         raise UserError(
@@ -56,11 +58,11 @@ def unpack(path: Path, folder: Path) -> Path:
         with tarfile.open(path, "r:*") as archive:
             _members(archive, path, folder)
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise UserError(f"is no tar archive, or a damaged one: {error}", where=path) from error
+        raise UserError(f"is no tar archive, or a damaged one: {error}", where=path, mend=ANEW) from error
     except UnicodeError as error:
-        raise UserError(f"has a name that is no text: {error}", where=path) from error
+        raise UserError(f"has a name that is no text: {error}", where=path, mend=ANEW) from error
     except FileNotFoundError as error:
-        raise UserError("there is no such file", where=path) from error
+        raise UserError("there is no such file", where=path, mend=GONE) from error
     _links_stay_inside(path, folder)
     inside = list(folder.iterdir())
     return inside[0] if len(inside) == 1 and inside[0].is_dir() and not inside[0].is_symlink() else folder
@@ -71,7 +73,9 @@ def _members(archive: tarfile.TarFile, path: Path, folder: Path) -> None:
     for number, member in enumerate(archive, start=1):
         total += member.size
         if number > MEMBERS_MAX or total > BYTES_MAX:
-            raise UserError(f"holds more than {MEMBERS_MAX} members or {BYTES_MAX >> 30} GiB", where=path)
+            raise UserError(
+                f"holds more than {MEMBERS_MAX} members or {BYTES_MAX >> 30} GiB", where=path, mend=ANEW
+            )
         _one(archive, member, path, folder)
 
 
@@ -85,7 +89,9 @@ def _one(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path, folder: 
     except InfrastructureError as error:
         cause = error.__cause__
         if isinstance(cause, OSError) and cause.errno in _MEMBERS_FAULT:
-            raise UserError(f"{member.name!r} cannot be unpacked: {cause.strerror}", where=path) from error
+            raise UserError(
+                f"{member.name!r} cannot be unpacked: {cause.strerror}", where=path, mend=ANEW
+            ) from error
         raise
 
 
@@ -98,7 +104,9 @@ def _put(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path, folder: 
     if member.islnk():
         content = _target(member.linkname, path, folder)
         if content.is_symlink() or not content.is_file():
-            raise UserError(f"{member.name!r} is a link to {member.linkname!r}, which is no file", where=path)
+            raise UserError(
+                f"{member.name!r} is a link to {member.linkname!r}, which is no file", where=path, mend=ANEW
+            )
         if content == target:
             return
     if target.is_symlink() or target.is_file():
@@ -115,7 +123,7 @@ def _put(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path, folder: 
             shutil.copyfileobj(source, sink, 1 << 20)
         target.chmod(0o755 if member.mode & 0o111 else 0o644)
     else:
-        raise UserError(f"holds {member.name!r}, which is no file, folder or link", where=path)
+        raise UserError(f"holds {member.name!r}, which is no file, folder or link", where=path, mend=ANEW)
 
 
 def _target(name: str, path: Path, folder: Path) -> Path:

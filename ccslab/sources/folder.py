@@ -129,5 +129,5 @@ def _git(folder: Path, *words: str) -> str:
         raise InfrastructureError(f"git did not end within {GIT_TIMEOUT_S:.0f} s", where=folder) from error
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["git said nothing"]
-        raise UserError(f"git cannot read it: {said[0]}", where=folder)
+        raise UserError(f"git cannot read it: {said[0]}", where=folder, mend="see what git status says there")
     return os.fsdecode(done.stdout)

@@ -27,6 +27,8 @@ from tests.unit.evidence_sample import failed, fill
 CASES = int(os.environ.get("CCSLAB_DRILL", "120"))
 CPU_S = 2.0
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# The mend comes behind a dash, if it is not what the sentence itself says.
+MEND = re.compile(r" - | (must|may) be | needs | takes ")
 # --- where cases run ------------------------------------------------------------------------------
 
 
@@ -124,6 +126,8 @@ def fault(ended: Ended) -> str:
         return f"takes more than {CPU_S} s"
     if ended.code == 2 and not ended.err.startswith("error: "):
         return "exit 2 without a line"
+    if ended.code == 2 and not MEND.search(ended.err):
+        return f"no mend: {ended.err}"
     if len(ended.err.splitlines()) > 1 or len(ended.err) > 4000:
         return "more than one line of error"
     return ""

@@ -14,6 +14,7 @@ import pytest
 from ccslab.rootfs.busybox import busybox
 from ccslab.rootfs.initramfs import Entry, File, Symlink, pack
 from ccslab.vm.death import GuestDied
+from ccslab.vm.kernelline import MESSAGE, STAMP, splice
 from ccslab.vm.machine import Machine
 from ccslab.vm.qemu import Hardware
 
@@ -52,7 +53,7 @@ for file in version profile manager exception_policy domain_policy stat; do
     sed "s/^/$file| /" $file
     echo
 done
-dmesg | grep -e 'CCS: ' -e 'Mandatory Access Control' | sed 's/^/kept| /'
+dmesg | grep -e 'CCS: ' -e 'Mandatory Access Control' | sed 's/^[^]]*] /kept| /'
 echo '@@''end'
 read nothing
 """
@@ -108,10 +109,14 @@ class Guest:
         self.machine.console.type(text)
 
     def end(self) -> str:
-        """All the console said until the first program had nothing more to say."""
+        """All the console said until the first program had nothing more to say; the kernel's messages last.
+
+        The kernel writes to the console at once, also into the middle of the loader's lines.
+        """
         self.expect("@@end")
         self.machine.stop()
-        return (self.machine.folder / "console.log").read_text(errors="replace").replace("\r", "")
+        said = (self.machine.folder / "console.log").read_text(errors="replace").replace("\r", "")
+        return splice(said).text + "".join(MESSAGE.findall(said))
 
 
 Boot = Callable[..., Guest]
@@ -127,9 +132,7 @@ def boot(kernel: Path, tree: dict[str, Entry], tmp_path: Path) -> Iterator[Boot]
             folder.mkdir()
             initramfs = folder / "initramfs"
             initramfs.write_bytes(pack(tree))
-            # The kernel writes to the console at once, also into the middle of the loader's lines: let it
-            # say only warnings and worse there.
-            words = ("rdinit=/sbin/init", "TOMOYO_loader=/sbin/ccs-init", "loglevel=5", *append)
+            words = ("rdinit=/sbin/init", "TOMOYO_loader=/sbin/ccs-init", *append)
             machine = Machine(
                 kernel,
                 None,
@@ -345,6 +348,9 @@ def test_what_the_kernel_drops_is_named(boot: Boot, tree: dict[str, Entry]) -> N
     assert "domain_policy| file read /etc/hosts" in said
     assert "exception_policy| path_group B /b" in said
     assert "2 domains, 5 rules" in said
+    # Each thing said is one record of the kernel's log, which takes ten in a row.
+    assert not re.findall(STAMP + "$", said, re.MULTILINE)
+    assert "output lines suppressed" not in said
 
 
 def test_an_absent_loader_is_logged(boot: Boot, tree: dict[str, Entry]) -> None:

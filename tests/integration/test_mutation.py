@@ -54,7 +54,7 @@ def test_a_policy_with_the_line_that_an_attack_lacks_lets_it_through(mounts: dic
         assert any("file mount tmpfs /var/www/html/docs/ tmpfs 0x0" in line for line in attack["lines"])
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.nightly)])
 def test_a_proof_that_is_killed_goes_on_to_the_same_document(
     tmp_path: Path, mounts: dict[str, Any], number: signal.Signals
 ) -> None:

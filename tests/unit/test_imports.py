@@ -29,7 +29,7 @@ ALLOWED = {
     "process": {"errors", "store"},
     "settings": {"errors", "store"},
     "sets": {"errors", "process", "settings"},
-    "quality": {"errors", "settings", "sets", "store"},
+    "quality": {"errors", "process", "settings", "sets", "store"},
     "tasking": {"errors", "progress", "store", "settings", "sources", "kernel"},
     "tasks": {
         "settings",

@@ -131,11 +131,12 @@ def test_a_namespace_that_cannot_be_entered_is_one_line(monkeypatch: pytest.Monk
 
 
 def test_its_time_to_start_is_bounded(
-    bin_folder: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, bin_folder: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bin_folder("unshare", "exec sleep 100")
     monkeypatch.setattr(network, "START_TIMEOUT_S", 0.3)
-    before = set(Path("/tmp").glob("ccslab-*"))
+    monkeypatch.setattr(network, "SHORT", tmp_path)
+    before = set(tmp_path.iterdir())
     with pytest.raises(InfrastructureError, match="no answer"):
         Private()
-    assert not set(Path("/tmp").glob("ccslab-*")) - before
+    assert set(tmp_path.iterdir()) == before

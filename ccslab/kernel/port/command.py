@@ -63,7 +63,11 @@ def port_series(
     :param again: the command that did this, without ``--out``.
     """
     if not series.patches or series.folder is None:
-        raise UserError("there is nothing to port: the series is empty", where=series.folder or "")
+        raise UserError(
+            "there is nothing to port: the series is empty",
+            where=series.folder or "",
+            mend="name a patchset that has one for it",
+        )
     names = [patch.path.relative_to(series.folder).as_posix() for patch in series.patches]
     folders.check_names(names)
     for tree in (old, new):

@@ -24,9 +24,13 @@ static const char *mounted[4];
 static size_t mounts;
 static int console = -1, kmsg = -1;
 
-/* To the console, and to the kernel's log at a level that does not come back to the console. */
+/*
+ * To the console, and to the kernel's log at a level that does not come back to the console.  Each
+ * write(2) is a record of that log (and of its rate limit), and dprintf() may take several.
+ */
 void say(const char *fmt, ...)
 {
+	char record[1024];
 	va_list args;
 	char *text;
 
@@ -36,8 +40,8 @@ void say(const char *fmt, ...)
 	va_end(args);
 	if (console >= 0)
 		dprintf(console, "CCS: %s\r\n", text);
-	if (kmsg >= 0)
-		dprintf(kmsg, "<%d>CCS: %.900s\n", console >= 0 ? 7 : 4, text);
+	if (kmsg >= 0 && snprintf(record, sizeof(record), "<%d>CCS: %.900s", console >= 0 ? 7 : 4, text) > 0)
+		(void)!write(kmsg, record, strlen(record));
 	free(text);
 }
 
