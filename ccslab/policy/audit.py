@@ -181,5 +181,7 @@ def acl_of(record: Record, *, conditions: bool = True) -> list[Acl]:
         return [parse_acl(line)]
     except ValueError as error:
         raise UserError(
-            f"{record.request!r}: {error}", where=f"audit record of {record.time:%F %T}"
+            f"{record.request!r}: {error}",
+            where=f"audit record of {record.time:%F %T}",
+            mend="a kernel writes no such record",
         ) from None

@@ -159,8 +159,7 @@ def drill(forks: Forks, count: int) -> tuple[Counter[int], dict[str, object]]:
         slowest = max(slowest, (ended.cpu_s, repr(told)))
         if wrong := fault(ended):
             faults.setdefault(wrong, (told, ended))
-        if ended.code not in (2, 3):  # it did something, and may have left something
-            restore(forks)
+        restore(forks)
 
     restore(forks)
     cases()

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Whether a run's folder holds all that a finished run leaves."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+from ccslab.errors import UserError
+from ccslab.evidence.junit import JUNIT
+from ccslab.evidence.results import read_results
+from ccslab.evidence import RESULTS
+from ccslab.runs.manifest import MANIFEST, read_manifest
+
+RECORDS = {
+    "console.log": "what the serial console said",
+    "console.cast": "the recording of the console",
+    "audit.log": "the audit records",
+}
+STAGES = ("learned", "tuned", "enforcing")
+"""Folders of ``policy/`` that each finished run has; the engine leaves more where policy was added."""
+INPUTS = ("kernel", "image", "lab", "golden_policy", "harness")
+
+
+def verify_complete(folder: Path) -> list[str]:
+    """What a finished run's folder lacks, one line each; empty for a whole one.
+
+    A run that ended in an error owes its results, JUnit file, manifest and console log, not what it did
+    not live to see.
+    """
+    lacks: list[str] = []
+    broken_off = False
+    try:
+        broken_off = not read_results(folder / RESULTS).finished
+    except UserError as error:
+        lacks.append(f"{RESULTS}: {error.what}")
+    lacks += _junit(folder / JUNIT)
+    lacks += _manifest(folder / MANIFEST)
+    for name, meaning in RECORDS.items():
+        if broken_off and name != "console.log":
+            continue
+        if not _filled(folder / name):
+            lacks.append(f"{name}: is missing or empty ({meaning})")
+    if not broken_off:
+        lacks += [
+            f"policy/{stage}: holds no policy"
+            for stage in STAGES
+            if not any(_filled(path) for path in (folder / "policy" / stage).glob("*"))
+        ]
+        if _filled(folder / "console.cast"):
+            lacks += _cast(folder / "console.cast")
+    return lacks
+
+
+def _filled(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
+
+
+def _junit(path: Path) -> list[str]:
+    try:
+        cases = list(ET.parse(path).getroot().iter("testcase"))  # noqa: S314 (written by junit.py)
+    except FileNotFoundError:
+        return [f"{path.name}: is missing"]
+    except (OSError, ET.ParseError) as error:
+        return [f"{path.name}: is malformed: {error}"]
+    return [] if cases else [f"{path.name}: holds no test"]
+
+
+def _manifest(path: Path) -> list[str]:
+    try:
+        document = read_manifest(path)
+    except UserError as error:
+        return [f"{path.name}: {error.what}" if path.exists() else f"{path.name}: is missing"]
+    inputs = document.get("inputs")
+    absent = [key for key in INPUTS if not isinstance(inputs, dict) or not inputs.get(key)]
+    lacks = [f"{path.name}: names no {key}" for key in absent]
+    return lacks if document.get("ended") else [*lacks, f"{path.name}: says no end"]
+
+
+def _cast(path: Path) -> list[str]:
+    """An asciicast v2 begins with a line of JSON that says so."""
+    with path.open(errors="replace") as stream:
+        first = stream.readline()
+    try:
+        version = json.loads(first)["version"]
+    except (ValueError, KeyError, TypeError):
+        version = None
+    return [] if version == 2 else [f"{path.name}: is no asciicast v2"]
