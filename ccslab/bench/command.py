@@ -11,13 +11,13 @@ from ccslab import progress, sets
 from ccslab.bench import comparison, guest, measurement, plan, plot, program, table, unattended
 from ccslab.bench.measurement import Measurement, Subject
 from ccslab.errors import InfrastructureError, UserError
-from ccslab.evidence import run as runs
-from ccslab.evidence.continuation import Wanted, journaled
-from ccslab.evidence.journal import Journal
-from ccslab.evidence.manifest import MANIFEST
 from ccslab.evidence.table import shown_path
 from ccslab.kernel import catalog
 from ccslab.kernel import command as kernel
+from ccslab.runs import folder as runs
+from ccslab.runs.continuation import Wanted, journaled
+from ccslab.runs.journal import Journal
+from ccslab.runs.manifest import MANIFEST
 from ccslab.settings import Settings
 from ccslab.store import hash_file, hash_tree
 from ccslab.vm.accel import qemu_version

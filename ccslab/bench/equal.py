@@ -14,11 +14,11 @@ from ccslab.bench import policies, program, unattended, verdicts
 from ccslab.bench.policies import Trial
 from ccslab.bench.verdicts import Answer
 from ccslab.errors import InfrastructureError
-from ccslab.evidence.continuation import Wanted, journaled
-from ccslab.evidence.manifest import MANIFEST
 from ccslab.evidence.table import shown_path
 from ccslab.kernel import catalog
 from ccslab.kernel import command as kernel
+from ccslab.runs.continuation import Wanted, journaled
+from ccslab.runs.manifest import MANIFEST
 from ccslab.settings import Settings
 from ccslab.store import hash_file, hash_tree
 

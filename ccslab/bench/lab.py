@@ -20,8 +20,6 @@ from ccslab.bench import program, table
 from ccslab.bench.measurement import SCHEMA, Figure
 from ccslab.datafile import NUMBER, check, read_toml
 from ccslab.errors import InfrastructureError, UserError
-from ccslab.evidence import run as runs
-from ccslab.evidence.journal import Journal, Kept
 from ccslab.evidence.table import shown_path
 from ccslab.evidence.text import write_json
 from ccslab.labs import definition, setup, tuning
@@ -29,6 +27,8 @@ from ccslab.labs.client import raw
 from ccslab.labs.definition import Lab
 from ccslab.labs.guest import DISABLED, ENFORCING, Guest
 from ccslab.labs.step import HttpStep
+from ccslab.runs import folder as runs
+from ccslab.runs.journal import Journal, Kept
 from ccslab.settings import Settings
 
 COST = "cost.toml"

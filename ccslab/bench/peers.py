@@ -20,10 +20,10 @@ from ccslab.bench.plan import Configuration
 from ccslab.bench.plot import peers as draw
 from ccslab.datafile import ANY, check, read_toml
 from ccslab.errors import InfrastructureError, LabError
-from ccslab.evidence.continuation import Wanted, journaled
 from ccslab.evidence.table import shown_path
 from ccslab.kernel import catalog
 from ccslab.kernel import command as kernel
+from ccslab.runs.continuation import Wanted, journaled
 from ccslab.settings import Settings
 
 PEERS = Path(__file__).with_name("peers.toml")

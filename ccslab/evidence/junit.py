@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ccslab.evidence.text import one_line, visible, write
-from ccslab.labs.results import WANTED, AttackResult, Outcome, Phase, Results
+from ccslab.results import WANTED, AttackResult, Outcome, Phase, Results
 
 JUNIT = "junit.xml"
 TESTINFRA = "testinfra"

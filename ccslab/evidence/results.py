@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ccslab.errors import UserError
-from ccslab.evidence.run import RESULTS
+from ccslab.evidence import RESULTS
 from ccslab.evidence.text import write_json
-from ccslab.labs.results import WANTED, AttackResult, Check, Outcome, Phase, PhaseResult, Results
-from ccslab.labs.stopwatch import Spent, What
+from ccslab.results import WANTED, AttackResult, Check, Outcome, Phase, PhaseResult, Results, Spent, What
 
 SCHEMA = 1
 _T = TypeVar("_T", str, int, float, bool, list[Any], dict[str, Any])

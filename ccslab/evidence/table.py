@@ -16,11 +16,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from ccslab.evidence import REPORT, RESULTS
 from ccslab.evidence.junit import reason
-from ccslab.evidence.run import REPORT, RESULTS, Run, State
 from ccslab.evidence.text import one_line
-from ccslab.labs.results import WANTED, AttackResult, Phase, PhaseResult, Results
 from ccslab.policy.drift import tell
+from ccslab.results import WANTED, AttackResult, Phase, PhaseResult, Results
 
 STYLES = {"passed": "green", "failed": "bold red", "error": "bold red", "unreadable": "bold red"}
 DETAIL_WIDTH = 300
@@ -66,30 +66,6 @@ def last_line(results: Results, folder: Path, seconds: float) -> Text:
     line.append(results.verdict.upper(), STYLES[results.verdict])
     line.append(f" in {duration(seconds)}: {shown_path(folder)}/{REPORT}")
     return line
-
-
-def show_runs(runs: list[Run], console: Console, *, verdicts: dict[str, str], lacks: dict[str, int]) -> None:
-    """The runs there are, newest last.
-
-    :param verdicts: folder name -> verdict, of the finished ones.
-    :param lacks: folder name -> how many things of a finished run it lacks.
-    """
-    table = plain_table("Runs")
-    table.add_column("run", overflow="fold")
-    table.add_column("state", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    for run in runs:
-        state = run.state
-        verdict = verdicts.get(run.folder.name, "-") if state is State.FINISHED else "-"
-        missing = lacks.get(run.folder.name, 0)
-        note = f", lacks {missing}" if state is State.FINISHED and missing else ""
-        table.add_row(
-            Text(shown_path(run.folder)), Text(f"{run.told}{note}"), Text(verdict, STYLES.get(verdict, ""))
-        )
-    if runs:
-        show(table, console)
-    else:
-        console.print("no runs yet; start one: ./inv lab.scenario apache-cgi")
 
 
 def duration(seconds: float) -> str:

@@ -9,8 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ccslab.evidence.table import plain_table
-from ccslab.labs.results import PhaseResult, Results
-from ccslab.labs.stopwatch import Spent, What
+from ccslab.results import PhaseResult, Results, Spent, What
 
 
 def timings(results: Results) -> Table:

@@ -16,9 +16,9 @@ from ccslab.errors import LabError
 from ccslab.labs import attacking
 from ccslab.labs.guest import Guest
 from ccslab.labs.keeping import Keeper
-from ccslab.labs.results import WANTED, Check, Phase, PhaseResult, Results
 from ccslab.labs.splats import Witness
 from ccslab.labs.step import HttpStep
+from ccslab.results import WANTED, Check, Phase, PhaseResult, Results
 from ccslab.vm.machine import Machine
 
 FOLDER = "attacks"

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from ccslab.labs.client import Exchange
 from ccslab.labs.definition import Attack
 from ccslab.labs.guest import Guest
-from ccslab.labs.results import AttackResult, Outcome, Phase
 from ccslab.policy.audit import Record
+from ccslab.results import AttackResult, Outcome, Phase
 
 
 class Attempt(NamedTuple):

@@ -19,7 +19,6 @@ from ccslab.labs.definition import Lab
 from ccslab.labs.guest import ENFORCING, LEARNING, PERMISSIVE, Guest, appears
 from ccslab.labs.inspection import inspect
 from ccslab.labs.keeping import Keeper
-from ccslab.labs.results import AttackResult, Check, Phase, PhaseResult, Results
 from ccslab.labs.splats import Witness
 from ccslab.labs.step import HttpStep, Step
 from ccslab.policy import audit
@@ -29,6 +28,7 @@ from ccslab.policy.drift import since
 from ccslab.policy.exception import ExceptionPolicy
 from ccslab.policy.lines import Lines
 from ccslab.policy.readback import dropped
+from ccslab.results import AttackResult, Check, Phase, PhaseResult, Results
 
 MAIL_TIMEOUT_S = 60.0
 

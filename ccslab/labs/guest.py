@@ -13,12 +13,13 @@ from ccslab.errors import InfrastructureError
 from ccslab.labs.client import Client, Exchange
 from ccslab.labs.definition import Lab
 from ccslab.labs.step import HttpStep, RootStep, Step
-from ccslab.labs.stopwatch import Stopwatch, What
+from ccslab.labs.stopwatch import Stopwatch
 from ccslab.policy import language
 from ccslab.policy.audit import Record, parse_records
 from ccslab.policy.domain import DomainPolicy, parse_domain_policy
 from ccslab.policy.exception import ExceptionPolicy, parse_exception_policy
 from ccslab.policy.stat import Stat, parse_stat
+from ccslab.results import What
 from ccslab.vm.machine import Machine
 
 DISABLED, LEARNING, PERMISSIVE, ENFORCING = range(4)

@@ -13,13 +13,13 @@ from xml.etree import ElementTree
 import pytest
 
 from ccslab.errors import InfrastructureError
-from ccslab.labs.stopwatch import What
 from ccslab.process import run
+from ccslab.results import What
 from ccslab.settings import ROOT
 
 if TYPE_CHECKING:
     from ccslab.labs.engine import Engine
-    from ccslab.labs.results import PhaseResult
+    from ccslab.results import PhaseResult
 
 PLUGIN = "ccslab.labs.testinfra_tomoyo"
 EXIT = "_pytest.outcomes.Exit: "

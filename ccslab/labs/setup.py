@@ -15,9 +15,9 @@ from ccslab.errors import InfrastructureError, UserError
 from ccslab.kernel import catalog
 from ccslab.kernel import command as kernel
 from ccslab.labs.definition import Lab
-from ccslab.labs.results import WANTED
 from ccslab.labs.splats import is_debug
 from ccslab.process import need, run
+from ccslab.results import WANTED
 from ccslab.rootfs import build as rootfs
 from ccslab.settings import Settings
 from ccslab.store import Store, hash_file, temporary

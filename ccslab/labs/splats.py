@@ -10,8 +10,8 @@ from pathlib import Path
 from ccslab.errors import InfrastructureError
 from ccslab.labs import leaks
 from ccslab.labs.guest import Guest
-from ccslab.labs.results import Check, Phase
 from ccslab.labs.symbols import Symbols
+from ccslab.results import Check, Phase
 from ccslab.vm.splat import Splat, parse
 
 FOLDER = "splats"

@@ -4,39 +4,10 @@
 from __future__ import annotations
 
 import contextlib
-import enum
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
-
-class What(enum.StrEnum):
-    """What a run waits for."""
-
-    HTTP = "http"
-    """The server's answers."""
-    SSH = "ssh"
-    """Commands of the harness over SSH."""
-    CONSOLE = "tty"
-    """What is typed on the console."""
-    AUDIT = "audit"
-    """The auditor, until a record is in the log, and its reading."""
-    RESTORE = "load"
-    """Going back to a checkpoint."""
-    SAVE = "save"
-    """Making one."""
-    TESTS = "tests"
-    """The lab's assertions."""
-    REST = "rest"
-    """The harness itself."""
-
-
-@dataclass
-class Spent:
-    """Wall seconds, and in how many parts."""
-
-    seconds: float = 0.0
-    times: int = 0
+from ccslab.results import Spent, What
 
 
 class Stopwatch:

@@ -8,9 +8,9 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from ccslab.errors import UserError
+from ccslab.evidence import RESULTS
 from ccslab.evidence.junit import JUNIT
 from ccslab.evidence.results import read_results
-from ccslab.evidence import RESULTS
 from ccslab.runs.manifest import MANIFEST, read_manifest
 
 RECORDS = {

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ccslab.errors import LabError
+from ccslab.evidence import RESULTS
 from ccslab.evidence.text import write_json
 from ccslab.runs import folder as runs
 from ccslab.runs.cell import VERDICTS, Cell, State, from_document

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -31,6 +32,7 @@ from ccslab.runs import folder as runs
 from ccslab.runs import journal
 from ccslab.runs.completeness import verify_complete
 from ccslab.runs.manifest import read_run
+from ccslab.runs.neighbours import neighbours
 from ccslab.settings import Settings, path_of, resolved
 from ccslab.store import Store, cleaning
 from ccslab.store.artifacts import artifacts
@@ -90,7 +92,8 @@ def report(settings: Settings, name: str, *, shots: str = "") -> None:
     for path in pictures.values():
         output.check_file(path, lambda content: content.startswith(output.PNG), "--shots")
     manifest = read_run(folder)
-    page = write_report(read_results(folder), manifest, folder, guarded=lab.protected)
+    results = read_results(folder)
+    page = write_report(results, manifest, folder, guarded=lab.protected, **neighbours(folder, results))
     console.print(f"report: {shown_path(page)}")
     for view, path in pictures.items():
         picture = screenshot(page, path, view)
@@ -133,7 +136,9 @@ def show_status(settings: Settings) -> None:
     )
 
 
-def show_runs(found: list[runs.Run], console: Console, *, verdicts: dict[str, str], lacks: dict[str, int]) -> None:
+def show_runs(
+    found: list[runs.Run], console: Console, *, verdicts: dict[str, str], lacks: dict[str, int]
+) -> None:
     """The runs there are, newest last.
 
     :param verdicts: folder name -> verdict, of the finished ones.

@@ -10,14 +10,15 @@ from pathlib import Path
 
 from ccslab import progress
 from ccslab.errors import InfrastructureError, LabError, stopped
+from ccslab.evidence import REPORT, RESULTS
 from ccslab.evidence.junit import JUNIT, write_junit
 from ccslab.evidence.report.page import write_report
 from ccslab.evidence.results import write_results
 from ccslab.evidence.text import one_line
 from ccslab.results import Results
-from ccslab.evidence import REPORT, RESULTS
 from ccslab.runs.folder import LATEST, LivingRun, Run, create, link_latest
 from ccslab.runs.manifest import MANIFEST, Manifest, write_manifest
+from ccslab.runs.neighbours import neighbours
 
 
 @contextlib.contextmanager
@@ -60,7 +61,12 @@ def _leave(living: LivingRun, results: Results, manifest: Manifest, guarded: Seq
         (RESULTS, lambda: write_results(results, folder)),
         (MANIFEST, lambda: write_manifest(manifest, folder)),
         (JUNIT, lambda: write_junit(results, folder)),
-        (REPORT, lambda: write_report(results, manifest.document(), folder, guarded=guarded)),
+        (
+            REPORT,
+            lambda: write_report(
+                results, manifest.document(), folder, guarded=guarded, **neighbours(folder, results)
+            ),
+        ),
         (LATEST, lambda: link_latest(living.run)),
     ]
     for name, leave in parts:

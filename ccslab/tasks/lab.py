@@ -31,9 +31,9 @@ def lab_scenario(
     settings: Settings, name: str, golden: bool = False, timings: bool = False, keep: bool = False
 ) -> int:
     """Run a lab from learning to enforcing, attack it, keep the evidence."""
-    from ccslab.evidence import grid
-    from ccslab.evidence.scenario import scenario
     from ccslab.kernel import catalog
+    from ccslab.runs import grid
+    from ccslab.runs.scenario import scenario
 
     cells = catalog.expand(settings)
     if len(cells) > 1:
@@ -52,7 +52,7 @@ def lab_scenario(
 )
 def lab_mutate(settings: Settings, name: str, only: str = "", resume: bool = False) -> int:
     """Whether each line of a lab's golden policy is needed."""
-    from ccslab.evidence.mutation import mutate
+    from ccslab.runs.mutation import mutate
 
     return mutate(settings, name, only=only, resume=resume)
 
@@ -68,7 +68,7 @@ def lab_mutate(settings: Settings, name: str, only: str = "", resume: bool = Fal
 )
 def lab_compare(settings: Settings, name: str, runs: str = "") -> int:
     """What a patch buys: two kernels beside each other, attack by attack."""
-    from ccslab.evidence import beside
+    from ccslab.runs import beside
 
     return beside.compare(settings, name, [folder for folder in runs.split(",") if folder])
 
@@ -76,7 +76,7 @@ def lab_compare(settings: Settings, name: str, runs: str = "") -> int:
 @settings_task({**KERNEL, **ACCEL, **JOBS}, positional=["name"], help={"name": "which lab"})
 def lab_parity(settings: Settings, name: str) -> int:
     """Whether a lab's policies differ between architectures as declared."""
-    from ccslab.evidence import beside
+    from ccslab.runs import beside
 
     return beside.on_a_par(settings, name)
 
@@ -84,7 +84,7 @@ def lab_parity(settings: Settings, name: str) -> int:
 @settings_task({**KERNEL, **JOBS}, help=RESUME)
 def lab_controls(settings: Settings, resume: bool = False) -> int:
     """Every control in every mode: is it learned, logged, denied, granted?"""
-    from ccslab.evidence.controls import control
+    from ccslab.runs.controls import control
 
     return control(settings, resume=resume)
 
@@ -99,7 +99,7 @@ def lab_controls(settings: Settings, resume: bool = False) -> int:
 )
 def lab_interface(settings: Settings, cycles: int = 1000, minutes: float = 1.0, seed: int = 1) -> int:
     """Policy of every kind, loaded, saved and deleted; then the interface is fuzzed."""
-    from ccslab.evidence import interface
+    from ccslab.runs import interface
 
     return interface.examine(settings, cycles=cycles, minutes=minutes, seed=seed)
 
@@ -107,7 +107,7 @@ def lab_interface(settings: Settings, cycles: int = 1000, minutes: float = 1.0, 
 @lab_task()
 def lab_list(c: Context) -> None:
     """The labs and kernels there are."""
-    from ccslab.evidence import overview
+    from ccslab.runs import overview
 
     overview.show_labs(choose(c))
 
@@ -122,7 +122,7 @@ def lab_list(c: Context) -> None:
 )
 def lab_show(c: Context, name: str, svg: str = "", timings: bool = False) -> int:
     """The tables of a lab's newest run again."""
-    from ccslab.evidence import overview
+    from ccslab.runs import overview
 
     return overview.show_run(choose(c), name, svg=svg, show_timings=timings)
 
@@ -130,7 +130,7 @@ def lab_show(c: Context, name: str, svg: str = "", timings: bool = False) -> int
 @lab_task(positional=["name"], help={"name": "which lab", "shots": "a folder for pictures of it (Chromium)"})
 def lab_report(c: Context, name: str, shots: str = "") -> None:
     """The page of a lab's newest run again, with what was proved since."""
-    from ccslab.evidence import overview
+    from ccslab.runs import overview
 
     overview.report(choose(c), name, shots=shots)
 
@@ -145,7 +145,7 @@ def lab_report(c: Context, name: str, shots: str = "") -> None:
 )
 def lab_replay(settings: Settings, run: str, anyway: bool = False) -> int:
     """Repeat a run from its manifest: does it find the same?"""
-    from ccslab.evidence.replay import replay
+    from ccslab.runs.replay import replay
 
     return replay(settings, run, anyway=anyway)
 
@@ -153,7 +153,7 @@ def lab_replay(settings: Settings, run: str, anyway: bool = False) -> int:
 @lab_task()
 def lab_status(c: Context) -> None:
     """What is built, and how the runs ended."""
-    from ccslab.evidence import overview
+    from ccslab.runs import overview
 
     overview.show_status(choose(c))
 
@@ -167,7 +167,7 @@ def lab_status(c: Context) -> None:
 )
 def lab_clean(c: Context, keep: int = 3, all: bool = False, yes: bool = False) -> None:
     """Remove old runs (and with --all, all that was built)."""
-    from ccslab.evidence import overview
+    from ccslab.runs import overview
 
     overview.clean(choose(c), keep=keep, everything=all, sure=yes)
 

@@ -27,7 +27,7 @@ def vm_boot(settings: Settings, lab: str = "apache-cgi", cold: bool = False) -> 
 )
 def vm_console(settings: Settings, run: str) -> None:
     """The guest that a run kept, on your terminal; Ctrl-] leaves."""
-    from ccslab.evidence import overview
+    from ccslab.runs import overview
 
     overview.enter(settings, run)
 

@@ -16,8 +16,8 @@ from planted import patchset
 from ccslab.bench import comparison, measurement
 from ccslab.bench.measurement import Measurement
 from ccslab.bench.plan import ABSENT, BESIDE, OPERATIONS
-from ccslab.evidence import run as runs
 from ccslab.kernel import command
+from ccslab.runs import folder as runs
 from ccslab.settings import ROOT, Settings
 
 pytestmark = [pytest.mark.guest, pytest.mark.usefixtures("kernels_built")]

@@ -17,7 +17,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from ccslab.evidence.run import State, listed
+from ccslab.runs.folder import State, listed
 from tests.checkout import ROOT, Checkout
 
 pytestmark = [pytest.mark.guest, pytest.mark.slow]

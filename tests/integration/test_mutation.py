@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from launcher import passed
 
-from ccslab.evidence import journal
-from ccslab.evidence import run as runs
+from ccslab.runs import folder as runs
+from ccslab.runs import journal
 from ccslab.settings import ROOT
 from tests.checkout import Checkout
 from tests.waiting import until

@@ -10,8 +10,8 @@ import pytest
 from launcher import inv, passed
 
 from ccslab.bench import lab as cost
-from ccslab.evidence import run as runs
 from ccslab.labs import definition
+from ccslab.runs import folder as runs
 from ccslab.settings import ROOT
 
 pytestmark = [pytest.mark.guest, pytest.mark.slow, pytest.mark.usefixtures("kernels_built", "server_image")]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from launcher import passed
 
-from ccslab.evidence import run as runs
-from ccslab.evidence.completeness import verify_complete
+from ccslab.runs import folder as runs
+from ccslab.runs.completeness import verify_complete
 from ccslab.settings import ROOT
 
 pytestmark = pytest.mark.guest

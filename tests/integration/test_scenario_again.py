@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ccslab.evidence import run as runs
+from ccslab.runs import folder as runs
 from tests.checkout import Checkout
 
 pytestmark = [pytest.mark.guest, pytest.mark.slow, pytest.mark.nightly]

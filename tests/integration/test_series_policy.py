@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ccslab.evidence import interface as report
 from ccslab.kernel import command
 from ccslab.labs import interface
 from ccslab.labs.interface import Asked
+from ccslab.runs import interface as report
 from ccslab.settings import Settings
 from tests.checkout import ROOT
 

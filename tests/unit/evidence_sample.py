@@ -6,8 +6,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ccslab.labs.results import WANTED, AttackResult, Check, Outcome, Phase, PhaseResult, Results
-from ccslab.labs.stopwatch import Spent, What
+from ccslab.results import WANTED, AttackResult, Check, Outcome, Phase, PhaseResult, Results, Spent, What
 
 RECORD = (
     "#2026/11/22 05:31:07# profile=3 mode=enforcing granted=no (global-pid=812) task={ pid=812 }\n"

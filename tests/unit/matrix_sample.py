@@ -17,12 +17,12 @@ from pathlib import Path
 import evidence_sample as sample
 
 from ccslab.errors import InfrastructureError, LabError
-from ccslab.evidence.cell import Cell, State
-from ccslab.evidence.manifest import Manifest, identity
-from ccslab.evidence.matrix import FOLDER, Drive, Matrix, open_matrix
-from ccslab.evidence.recording import recording
-from ccslab.evidence.watching import Watcher
 from ccslab.progress import console
+from ccslab.runs.cell import Cell, State
+from ccslab.runs.manifest import Manifest, identity
+from ccslab.runs.matrix import FOLDER, Drive, Matrix, open_matrix
+from ccslab.runs.recording import recording
+from ccslab.runs.watching import Watcher
 from tests.waiting import until
 
 HERE = Path(__file__).parent

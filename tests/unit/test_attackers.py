@@ -16,8 +16,8 @@ from ccslab.errors import InfrastructureError
 from ccslab.labs import attackers, attacking
 from ccslab.labs.attackers import Attackers
 from ccslab.labs.keeping import Keeper
-from ccslab.labs.results import WANTED, AttackResult, Outcome, Phase, Results
 from ccslab.labs.stopwatch import Stopwatch
+from ccslab.results import WANTED, AttackResult, Outcome, Phase, Results
 from tests.waiting import until
 
 WAIT_S = 20

@@ -10,8 +10,8 @@ import pytest
 
 from ccslab.labs.attacking import judge
 from ccslab.labs.definition import Attack, Expected
-from ccslab.labs.results import Outcome, Phase
 from ccslab.policy.audit import Record
+from ccslab.results import Outcome, Phase
 
 ATTACK = Attack(
     name="shadow",

@@ -17,7 +17,7 @@ from ccslab.bench.measurement import Figure, Measured, Subject
 from ccslab.bench.plan import OPERATIONS, Configuration
 from ccslab.bench.verdicts import Answer
 from ccslab.errors import InfrastructureError
-from ccslab.evidence import run as runs
+from ccslab.runs import folder as runs
 from ccslab.settings import Settings
 
 ABOUT = Subject("6.12", "6.12.117-test", "x86_64", "gcc 12", "0" * 64, "7.2")

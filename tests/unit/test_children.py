@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ccslab.errors import InfrastructureError
-from ccslab.evidence.children import Child, Children, Ending
+from ccslab.runs.children import Child, Children, Ending
 from tests.waiting import alive, until
 
 

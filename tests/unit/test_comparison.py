@@ -13,12 +13,13 @@ import pytest
 from rich.console import Console
 
 from ccslab.errors import UserError
-from ccslab.evidence import comparison, markdown
-from ccslab.evidence.comparison import Finding, compare_runs, control_of
+from ccslab.evidence import markdown
 from ccslab.evidence.results import write_results
 from ccslab.labs import definition
 from ccslab.labs.definition import Lab
-from ccslab.labs.results import AttackResult, Check, Outcome, Phase, Results
+from ccslab.results import AttackResult, Check, Outcome, Phase, Results
+from ccslab.runs import comparison
+from ccslab.runs.comparison import Finding, compare_runs, control_of
 
 ROOT = Path(__file__).resolve().parents[2]
 LAB = definition.find("apache-cgi", ROOT)

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from ccslab.errors import InfrastructureError, UserError
-from ccslab.evidence import controls as evidence
-from ccslab.evidence import run as runs
-from ccslab.evidence.controls import COLUMNS, Tried, across
 from ccslab.labs import controls, trials
 from ccslab.labs.trials import Attempt, Outcome, Trial
 from ccslab.policy import language
+from ccslab.runs import controls as evidence
+from ccslab.runs import folder as runs
+from ccslab.runs.controls import COLUMNS, Tried, across
 from ccslab.settings import Settings
 from tests.checkout import ROOT
 

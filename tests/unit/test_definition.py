@@ -111,7 +111,7 @@ def test_our_own_labs_are_well_formed(name: str) -> None:
 @pytest.mark.parametrize("key", ["title", "recipe", "protected", "exempt", "mailbox", "hour"])
 def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
     left = {name: value for name, value in LAB.items() if name != key}
-    assert said(write(tmp_path, lab=left)) == f"{tmp_path}/lab.toml: lacks the key '{key}'"
+    assert said(write(tmp_path, lab=left)).startswith(f"{tmp_path}/lab.toml: lacks the key '{key}' - ")
 
 
 @pytest.mark.parametrize("key", ATTACK)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ccslab.evidence.junit import MEANING, build, reason, write_junit
 from ccslab.evidence.text import visible
-from ccslab.labs.results import Check, Outcome, Phase, Results
+from ccslab.results import Check, Outcome, Phase, Results
 
 KINDS = {"failures": "failure", "errors": "error", "skipped": "skipped"}
 BROKEN_TEST = """\

@@ -13,9 +13,9 @@ import evidence_sample as sample
 import pytest
 
 from ccslab.errors import UserError
-from ccslab.evidence.completeness import verify_complete
-from ccslab.evidence.manifest import Manifest, checkout, gather, read_manifest, write_manifest
-from ccslab.evidence.recording import recording
+from ccslab.runs.completeness import verify_complete
+from ccslab.runs.manifest import Manifest, checkout, gather, read_manifest, write_manifest
+from ccslab.runs.recording import recording
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from ccslab.evidence.results import (
     verdict_of,
     write_results,
 )
-from ccslab.labs.results import WANTED, AttackResult, Check, Outcome, Phase, PhaseResult, Results
+from ccslab.results import WANTED, AttackResult, Check, Outcome, Phase, PhaseResult, Results
 
 # Any text, lone surrogates too: a guest's bytes may have been decoded with them.
 texts = st.text(st.characters(), max_size=20)

@@ -15,11 +15,11 @@ import evidence_sample as sample
 import pytest
 
 from ccslab.errors import InfrastructureError, Stopped, UserError
-from ccslab.evidence import run as runs_of
-from ccslab.evidence.manifest import Manifest, read_manifest
-from ccslab.evidence.recording import recording
 from ccslab.evidence.results import read_results, write_results
-from ccslab.evidence.run import Run, State
+from ccslab.runs import folder as runs_of
+from ccslab.runs.folder import Run, State
+from ccslab.runs.manifest import Manifest, read_manifest
+from ccslab.runs.recording import recording
 
 NOON = datetime(2025, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -76,7 +76,7 @@ def test_states(tmp_path: Path) -> None:
 
 def test_a_killed_run_frees_its_folder(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from ccslab.evidence.run import create\n"
+        "import sys; from pathlib import Path; from ccslab.runs.folder import create\n"
         "living = create(Path(sys.argv[1]), lab='l', arch='a', kernel='k')\n"
         "print('made', flush=True); sys.stdin.read()"
     )
@@ -191,7 +191,7 @@ def test_a_writer_that_fails_costs_nothing_else(
 
     def body() -> None:
         with recording(tmp_path, sample.passed(), manifest()):
-            monkeypatch.setattr(f"ccslab.evidence.recording.{writer}", fails)
+            monkeypatch.setattr(f"ccslab.runs.recording.{writer}", fails)
 
     with pytest.raises(InfrastructureError, match="was not written: RecursionError: maximum") as caught:
         body()

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import io
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,10 +14,9 @@ from rich.console import Console
 
 from ccslab.errors import InfrastructureError
 from ccslab.evidence import table
-from ccslab.evidence.run import Run
 from ccslab.labs.engine import Engine
-from ccslab.labs.results import Check, Outcome, Phase, PhaseResult, Results
 from ccslab.labs.stopwatch import Stopwatch
+from ccslab.results import Check, Outcome, Phase, PhaseResult, Results
 
 RUN = Path("runs/sample-lab-x86_64-6.12-20251122T120000Z")
 
@@ -175,15 +173,3 @@ def test_attacks_that_go_on_do_not_fail_an_earlier_phase() -> None:
     results = sample.passed()
     results.attacks[0].outcomes = {Phase.DISABLED: Outcome.SUCCEEDED}
     assert table.phase_line(results.phases[1], results).plain.endswith("passed")
-
-
-def test_runs_are_listed(tmp_path: Path) -> None:
-    console = Console(file=io.StringIO(), width=80, color_system=None)
-    (tmp_path / "results.json").touch()
-    run = Run(tmp_path, "sample-lab", "x86_64", "6.12", datetime(2025, 11, 22, tzinfo=UTC))
-    table.show_runs([run], console, verdicts={tmp_path.name: "passed"}, lacks={tmp_path.name: 2})
-    table.show_runs([], console, verdicts={}, lacks={})
-    text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "finished, lacks 2" in text
-    assert "passed" in text
-    assert "no runs yet" in text

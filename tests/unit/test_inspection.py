@@ -13,8 +13,8 @@ import pytest
 
 from ccslab.errors import InfrastructureError
 from ccslab.labs.inspection import inspect
-from ccslab.labs.results import Phase, PhaseResult
 from ccslab.labs.stopwatch import Stopwatch
+from ccslab.results import Phase, PhaseResult
 
 Checks = dict[str, tuple[bool, str]]
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from ccslab.errors import InfrastructureError, UserError
-from ccslab.evidence import interface as report
-from ccslab.evidence import run as runs
 from ccslab.labs import interface
 from ccslab.labs.interface import Asked, Found
 from ccslab.policy import language
 from ccslab.policy.domain import parse_domain_policy
 from ccslab.policy.exception import parse_exception_policy
 from ccslab.policy.profile import parse_profile
+from ccslab.runs import folder as runs
+from ccslab.runs import interface as report
 from ccslab.settings import Settings
 from tests.checkout import ROOT
 

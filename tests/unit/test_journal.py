@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from ccslab.errors import InfrastructureError, UserError
-from ccslab.evidence import journal
-from ccslab.evidence import run as runs
-from ccslab.evidence.continuation import Wanted, journaled
-from ccslab.evidence.journal import JOURNAL
-from ccslab.evidence.run import State
+from ccslab.runs import folder as runs
+from ccslab.runs import journal
+from ccslab.runs.continuation import Wanted, journaled
+from ccslab.runs.folder import State
+from ccslab.runs.journal import JOURNAL
 
 WANTED = Wanted("lab.try", "sample", "x86_64", "6.12", 3, {"only": ""}, {"kernel": "k", "lab": "l"})
 
@@ -136,7 +136,7 @@ def test_a_killed_run_s_results_are_there(
         f"""
         import os, signal
         from pathlib import Path
-        from ccslab.evidence.continuation import Wanted, journaled
+        from ccslab.runs.continuation import Wanted, journaled
         wanted = Wanted("lab.try", "sample", "x86_64", "6.12", 3, {{"only": ""}}, {{"kernel": "k"}})
         with journaled(Path({str(tmp_path)!r}), wanted, resume=False) as found:
             found.add("trial 0", "á\\ud800")

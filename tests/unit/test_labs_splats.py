@@ -14,8 +14,8 @@ from ccslab.evidence.junit import write_junit
 from ccslab.evidence.results import read_results, write_results
 from ccslab.labs import leaks
 from ccslab.labs.guest import Guest
-from ccslab.labs.results import Check, Phase, PhaseResult, Results
 from ccslab.labs.splats import Witness
+from ccslab.results import Check, Phase, PhaseResult, Results
 from ccslab.vm.death import Watch
 from ccslab.vm.feed import plain
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import matrix_sample as sample
 import pytest
 
-from ccslab.evidence import run as runs
-from ccslab.evidence.cell import Cell, State
-from ccslab.evidence.matrix import FOLDER, MATRIX, Drive, open_matrix
-from ccslab.evidence.watching import Watcher
 from ccslab.progress import console
+from ccslab.runs import folder as runs
+from ccslab.runs.cell import Cell, State
+from ccslab.runs.matrix import FOLDER, MATRIX, Drive, open_matrix
+from ccslab.runs.watching import Watcher
 from tests.waiting import alive, until
 
 LOADED_S = 120.0  # a dozen Python processes on a machine that is busy otherwise

@@ -32,7 +32,7 @@ DRIVE = """
 
 def _drive(settings, lab, parts, results, folder, **wishes):
     import os
-    from ccslab.labs.results import WANTED, AttackResult, Outcome, PhaseResult
+    from ccslab.results import WANTED, AttackResult, Outcome, PhaseResult
     if (settings.root / f"crash-{results.kernel}").exists():
         os.abort()
     if (settings.root / f"hang-{results.kernel}").exists():
@@ -62,7 +62,7 @@ def _drive(settings, lab, parts, results, folder, **wishes):
 def checkout(tmp_path: Path) -> Checkout:
     """A checkout whose labs have no guest."""
     made = Checkout(tmp_path / "checkout", tmp_path / "cache")
-    for name, text in {"labs/setup.py": BUILD, "evidence/scenario.py": DRIVE}.items():
+    for name, text in {"labs/setup.py": BUILD, "runs/scenario.py": DRIVE}.items():
         with (made.root / "ccslab" / name).open("a") as stream:
             stream.write(text)
     return made

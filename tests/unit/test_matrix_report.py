@@ -13,15 +13,15 @@ import matrix_sample as sample
 import pytest
 from rich.console import Console
 
-from ccslab.evidence import matrixreport
-from ccslab.evidence.cell import Cell, State
 from ccslab.evidence.junit import JUNIT
-from ccslab.evidence.matrix import Matrix
-from ccslab.evidence.parity import Pair
 from ccslab.evidence.table import phase_line
-from ccslab.evidence.watching import Watcher, note
-from ccslab.labs.results import Phase, PhaseResult
 from ccslab.policy.parity import Line, Parity
+from ccslab.results import Phase, PhaseResult
+from ccslab.runs import matrixreport
+from ccslab.runs.cell import Cell, State
+from ccslab.runs.matrix import Matrix
+from ccslab.runs.parity import Pair
+from ccslab.runs.watching import Watcher, note
 
 
 @pytest.fixture

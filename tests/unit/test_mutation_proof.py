@@ -14,10 +14,6 @@ from typing import Any
 import pytest
 
 from ccslab.errors import InfrastructureError, UserError
-from ccslab.evidence import mutation as evidence
-from ccslab.evidence import run as runs
-from ccslab.evidence.completeness import INPUTS
-from ccslab.evidence.mutation import EXPLAINED, Proof, because, explanations
 from ccslab.labs.mutation import (
     IN_VAIN,
     TYPED,
@@ -31,6 +27,10 @@ from ccslab.labs.mutation import (
     typed,
 )
 from ccslab.policy.lines import Line
+from ccslab.runs import folder as runs
+from ccslab.runs import mutation as evidence
+from ccslab.runs.completeness import INPUTS
+from ccslab.runs.mutation import EXPLAINED, Proof, because, explanations
 from ccslab.settings import Settings
 
 APACHE = "<kernel> /usr/sbin/apache2"

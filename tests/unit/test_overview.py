@@ -4,17 +4,21 @@
 from __future__ import annotations
 
 import contextlib
+import io
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
 import evidence_sample as sample
 import pytest
+from rich.console import Console
 
 from ccslab.errors import InfrastructureError
-from ccslab.evidence import overview
-from ccslab.evidence.manifest import Manifest
-from ccslab.evidence.recording import recording
-from ccslab.labs.results import Results
+from ccslab.results import Results
+from ccslab.runs import overview
+from ccslab.runs.folder import Run
+from ccslab.runs.manifest import Manifest
+from ccslab.runs.recording import recording
 from ccslab.settings import Settings
 
 
@@ -57,3 +61,15 @@ def test_the_picture_holds_what_the_terminal_shows(tmp_path: Path, monkeypatch: 
     assert picture.startswith("<svg")
     assert "font-face" not in picture  # the picture of a run fetches nothing from the net
     assert "PASSED" in picture
+
+
+def test_runs_are_listed(tmp_path: Path) -> None:
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    (tmp_path / "results.json").touch()
+    run = Run(tmp_path, "sample-lab", "x86_64", "6.12", datetime(2025, 11, 22, tzinfo=UTC))
+    overview.show_runs([run], console, verdicts={tmp_path.name: "passed"}, lacks={tmp_path.name: 2})
+    overview.show_runs([], console, verdicts={}, lacks={})
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "finished, lacks 2" in text
+    assert "passed" in text
+    assert "no runs yet" in text

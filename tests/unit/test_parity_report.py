@@ -12,9 +12,9 @@ import pytest
 from rich.console import Console
 
 from ccslab.errors import UserError
-from ccslab.evidence import parity
-from ccslab.evidence.cell import State
 from ccslab.labs import definition
+from ccslab.runs import parity
+from ccslab.runs.cell import State
 
 ROOT = Path(__file__).resolve().parents[2]
 LAB = definition.find("apache-cgi", ROOT)

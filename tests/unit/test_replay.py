@@ -12,9 +12,9 @@ import evidence_sample as sample
 import pytest
 
 from ccslab.errors import UserError
-from ccslab.evidence import run as runs
-from ccslab.evidence.replay import changed, differences, replay
-from ccslab.labs.results import Check, Outcome, Phase, Results
+from ccslab.results import Check, Outcome, Phase, Results
+from ccslab.runs import folder as runs
+from ccslab.runs.replay import changed, differences, replay
 from ccslab.settings import ROOT, Settings
 
 
@@ -108,8 +108,8 @@ def test_a_run_of_a_user_s_tree_says_how_it_was_called(
 ) -> None:
     results: dict[str, Any] = {"kernel": "mine"}
     with runs.create(tmp_path / "runs", lab="apache-cgi", arch="x86_64", **results) as living:
-        monkeypatch.setattr("ccslab.evidence.replay.verify_complete", lambda folder: [])
-        monkeypatch.setattr("ccslab.evidence.replay.read_results", lambda folder: sample.passed())
+        monkeypatch.setattr("ccslab.runs.replay.verify_complete", lambda folder: [])
+        monkeypatch.setattr("ccslab.runs.replay.read_results", lambda folder: sample.passed())
         (living.folder / "manifest.json").write_text(
             json.dumps(
                 {

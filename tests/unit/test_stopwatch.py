@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from ccslab.evidence.timings import timings
-from ccslab.labs.results import Phase, PhaseResult, Results
-from ccslab.labs.stopwatch import Spent, Stopwatch, What
+from ccslab.labs.stopwatch import Stopwatch
+from ccslab.results import Phase, PhaseResult, Results, Spent, What
 
 
 class Clock:

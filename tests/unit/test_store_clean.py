@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ccslab.errors import UserError
-from ccslab.evidence import overview
+from ccslab.runs import overview
 from ccslab.settings import Settings
 from ccslab.store import Store, artifacts, cache, cleaning
 from ccslab.store.artifacts import use_of

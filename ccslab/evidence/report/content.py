@@ -5,18 +5,17 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ccslab.errors import UserError
-from ccslab.evidence import run as runs
-from ccslab.labs.results import WANTED, AttackResult, Phase, Results
 from ccslab.policy.diff import diff_domains, diff_exceptions
 from ccslab.policy.domain import DomainPolicy, parse_domain_policy
 from ccslab.policy.exception import parse_exception_policy
+from ccslab.policy.source import read_text
+from ccslab.results import WANTED, AttackResult, Phase, Results
 
 STAGES = ("learned", "tuned", "enforcing")
 RECORDS_SHOWN = 6
@@ -77,15 +76,11 @@ def memory(results: Results) -> list[Bar]:
     ]
 
 
-def cost(folder: Path, results: Results) -> tuple[list[Bar], str]:
-    """What requests cost when enforcing beside disabled, and of which measurement; empty without one."""
-    found = _newest(folder.parent / "cost", results, "cost.json")
-    if found is None:
-        return [], ""
-    where, document = found
+def cost(document: Mapping[str, Any]) -> list[Bar]:
+    """What requests cost when enforcing beside disabled."""
     requests = document["requests"]
     most = max(max(one["ratio"] for one in requests) - 1, 0.001)
-    bars = [
+    return [
         Bar(
             one["kind"],
             0,
@@ -94,36 +89,17 @@ def cost(folder: Path, results: Results) -> tuple[list[Bar], str]:
         )
         for one in requests
     ]
-    return bars, where
 
 
-def mutation(folder: Path, results: Results) -> tuple[dict[str, Any], str]:
-    """What lab.mutate found out of this lab on this kernel, and where it is; empty if it was not asked."""
-    found = _newest(folder.parent / "mutation", results, "mutation.json", only="")
-    if found is None:
-        return {}, ""
-    where, document = found
+def mutation(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What lab.mutate found out of this lab on this kernel."""
     lines = document["lines"]
-    document["total"] = len(lines)
-    document["exercised"] = sum(one["need"] != "never exercised" for one in lines)
-    document["unneeded"] = [one for one in lines if one["need"] != "needed"]
-    return document, where
-
-
-def _newest(folder: Path, results: Results, name: str, **wanted: object) -> tuple[str, dict[str, Any]] | None:
-    """The newest whole document of this name of the same lab, kernel and architecture.
-
-    :param wanted: what it must say of itself.
-    """
-    of_it = (results.lab, results.arch, results.kernel)
-    for one in reversed(runs.listed(folder, results.lab)):
-        if (one.lab, one.arch, one.kernel) == of_it:
-            with contextlib.suppress(OSError, ValueError):
-                document = json.loads((one.folder / name).read_text())
-                whole = not document.get("missing")
-                if whole and all(document.get(key) == value for key, value in wanted.items()):
-                    return one.folder.name, document
-    return None
+    return {
+        **document,
+        "total": len(lines),
+        "exercised": sum(one["need"] != "never exercised" for one in lines),
+        "unneeded": [one for one in lines if one["need"] != "needed"],
+    }
 
 
 def attacks(results: Results) -> list[dict[str, Any]]:
@@ -189,10 +165,9 @@ def changes(folder: Path, guarded: Sequence[str]) -> Iterator[Change]:
         if before is None or after is None:
             continue
         parts = [diff_domains(_only(before, guarded), _only(after, guarded))]
-        with contextlib.suppress(OSError, UserError):
+        with contextlib.suppress(UserError):
             texts = [
-                (folder / "policy" / stage / "exception_policy.conf").read_text()
-                for stage in (earlier, later)
+                read_text(folder / "policy" / stage / "exception_policy.conf") for stage in (earlier, later)
             ]
             parts.append(diff_exceptions(*(parse_exception_policy(text) for text in texts)))
         text = [line for part in parts for line in part.lines()]
@@ -208,8 +183,8 @@ def changes(folder: Path, guarded: Sequence[str]) -> Iterator[Change]:
 def _domains(folder: Path, stage: str) -> DomainPolicy | None:
     path = folder / "policy" / stage / "domain_policy.conf"
     try:
-        return parse_domain_policy(path.read_text(), str(path))
-    except (OSError, UserError):
+        return parse_domain_policy(read_text(path), str(path))
+    except UserError:
         return None
 
 

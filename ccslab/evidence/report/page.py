@@ -8,17 +8,17 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 import markupsafe
 
+from ccslab.evidence import REPORT
 from ccslab.evidence.report import content
-from ccslab.evidence.run import REPORT
 from ccslab.evidence.table import duration
 from ccslab.evidence.text import visible, write
-from ccslab.labs.results import Results
 from ccslab.policy.drift import tell
+from ccslab.results import Results
 
 HERE = Path(__file__).parent
 PLAYER = HERE / "player"
@@ -26,13 +26,28 @@ PLAYER = HERE / "player"
 _TURNS_TEXT = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
+class Neighbour(NamedTuple):
+    """What another command found out, and in which run."""
+
+    run: str
+    document: dict[str, Any]
+
+
 def write_report(
-    results: Results, manifest: Mapping[str, Any], folder: Path, *, guarded: Sequence[str]
+    results: Results,
+    manifest: Mapping[str, Any],
+    folder: Path,
+    *,
+    guarded: Sequence[str],
+    cost: Neighbour | None = None,
+    mutation: Neighbour | None = None,
 ) -> Path:
     """Write the page of a run, however it ended; returns its path.
 
     :param manifest: the run's, as it is in its file.
     :param guarded: the domains whose policy the run is about.
+    :param cost: what ``bench.lab`` measured of the same lab on the same kernel.
+    :param mutation: what ``lab.mutate`` proved of them.
     :raises InfrastructureError: the disk is full or the folder cannot be written.
     """
     environment = jinja2.Environment(
@@ -43,8 +58,6 @@ def write_report(
         undefined=jinja2.StrictUndefined,
         finalize=_harmless,
     )
-    cost, cost_of = content.cost(folder, results)
-    mutation, mutation_of = content.mutation(folder, results)
     cast = folder / "console.cast"
     page = environment.get_template("page.html").render(
         results=results,
@@ -56,10 +69,10 @@ def write_report(
         timeline=content.timeline(results),
         attacks=content.attacks(results),
         memory=content.memory(results),
-        cost=cost,
-        cost_of=cost_of,
-        mutation=mutation,
-        mutation_of=mutation_of,
+        cost=content.cost(cost.document) if cost else [],
+        cost_of=cost.run if cost else "",
+        mutation=content.mutation(mutation.document) if mutation else {},
+        mutation_of=mutation.run if mutation else "",
         tree=content.tree(folder),
         walk=content.walk,
         changes=list(content.changes(folder, guarded)),
