@@ -2,7 +2,8 @@
 """``junit.xml``: the run as CI systems read it, with the files of pytest-testinfra merged in.
 
 The form is what Jenkins' and GitLab's readers take in common: ``testsuites`` with counts that sum up, a
-``testsuite`` a phase, a ``testcase`` a check or an attack, at most one ``failure``, ``error`` or ``skipped``.
+``testsuite`` a phase, a ``testcase`` a check or a row of a grid, with at most one ``failure``, ``error`` or
+``skipped``.
 """
 
 from __future__ import annotations
@@ -12,21 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ccslab.evidence.text import one_line, visible, write
-from ccslab.results import WANTED, AttackResult, Outcome, Phase, Results
+from ccslab.results import Grid, Results, Row, reason
 
 JUNIT = "junit.xml"
 TESTINFRA = "testinfra"
 _BAD = ("failure", "error", "skipped")
-
-MEANING = {
-    Outcome.SUCCEEDED: "it succeeded",
-    Outcome.LOGGED: "it succeeded and was logged",
-    Outcome.DENIED: "it was denied",
-    Outcome.FAILED: "it failed, but not by a denial of ours, which proves nothing",
-    Outcome.UNDENIED: "the attacker got it although the policy is enforced",
-    Outcome.UNLOGGED: "it succeeded and nothing was logged",
-    Outcome.MISLED: "it was denied and logged, but the client saw the wrong status",
-}
 
 
 def write_junit(results: Results, folder: Path) -> Path:
@@ -44,7 +35,8 @@ def build(results: Results, folder: Path) -> ET.Element:
     """The document's root element."""
     root = ET.Element("testsuites", name=visible(f"ccs-lab {results.lab}"))
     spent = {phase.name: phase.seconds for phase in results.phases}
-    for phase in Phase:
+    of_grids = [grid.phase for grid in results.grids]
+    for phase in dict.fromkeys((*spent, *(check.phase for check in results.checks), *of_grids)):
         suite = _phase_suite(results, phase, folder)
         if phase in spent or len(suite):
             suite.set("time", f"{spent.get(phase, 0.0):.3f}")
@@ -70,31 +62,18 @@ def count_all(root: ET.Element) -> ET.Element:
     return root
 
 
-def reason(attack: AttackResult) -> str:
-    """Why an attack did not meet its fate, as a person is told it; "" if it did."""
-    wrong = []
-    for mode, wanted in WANTED.items():
-        got = attack.outcomes.get(mode)
-        if got is None:
-            wrong.append(f"{mode}: it was not tried (wanted: {wanted})")
-        elif got is not wanted:
-            status = f", HTTP {attack.status[mode]}" if mode in attack.status else ""
-            meaning = MEANING[got]
-            wrong.append(f"{mode}: {meaning}{status} (wanted: {wanted})")
-    return "; ".join(wrong)
-
-
-def _phase_suite(results: Results, phase: Phase, folder: Path) -> ET.Element:
+def _phase_suite(results: Results, phase: str, folder: Path) -> ET.Element:
     suite = ET.Element("testsuite", name=visible(f"{results.lab}.{phase}"))
     for check in results.checks:
-        if check.phase is phase:
+        if check.phase == phase:
             case = add_case(suite, check.name, check.seconds)
             if not check.passed:
                 message = check.detail or f"{check.name}: did not hold"
                 mark(case, "failure", message, _evidence(folder, check.evidence))
-    if phase is Phase.ATTACKED:
-        for attack in results.attacks:
-            _attack_case(suite, attack, results.finished)
+    for grid in results.grids:
+        if grid.phase == phase:
+            for row in grid.rows:
+                _row_case(suite, grid, row, finished=results.finished)
     return suite
 
 
@@ -106,17 +85,16 @@ def _evidence(folder: Path, name: str) -> str:
         return f"{name}: {error.strerror}"
 
 
-def _attack_case(suite: ET.Element, attack: AttackResult, finished: bool) -> None:
-    case = add_case(suite, attack.name, 0.0)
-    if attack.passed:
+def _row_case(suite: ET.Element, grid: Grid, row: Row, *, finished: bool) -> None:
+    case = add_case(suite, row.name, 0.0)
+    if grid.right(row):
         return
-    reached = all(attack.outcomes.get(mode, wanted) is wanted for mode, wanted in WANTED.items())
-    message = f"{attack.title}: {reason(attack)}"
-    if reached and not finished:
+    message = f"{row.title}: {reason(grid, row)}"
+    if not grid.judged or (not finished and all(cell.right for cell in row.cells.values())):
         # Nothing went wrong with it so far; the run's own error is what makes the file red.
         mark(case, "skipped", message)
         return
-    records = [f"{mode}: {record}" for mode, some in attack.records.items() for record in some]
+    records = [f"{column}: {record}" for column, cell in row.cells.items() for record in cell.records]
     mark(case, "failure", message, "\n".join(records or ["no audit records"]))
 
 

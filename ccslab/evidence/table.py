@@ -8,6 +8,7 @@ and are never read as markup.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rich import box
@@ -17,28 +18,30 @@ from rich.table import Table
 from rich.text import Text
 
 from ccslab.evidence import REPORT, RESULTS
-from ccslab.evidence.junit import reason
 from ccslab.evidence.text import one_line
 from ccslab.policy.drift import tell
-from ccslab.results import WANTED, AttackResult, Phase, PhaseResult, Results
+from ccslab.results import Grid, Measure, Phase, Results, Row
 
 STYLES = {"passed": "green", "failed": "bold red", "error": "bold red", "unreadable": "bold red"}
 DETAIL_WIDTH = 300
 """Characters of a failing check's detail; the whole of it is in junit.xml."""
 DRIFT_LINES = 10
+ROWS = 40
+"""A grid of more rows is shown by its groups."""
 
 
-def phase_line(phase: PhaseResult, results: Results) -> Text:
+def phase_line(phase: Phase, results: Results) -> Text:
     """One line that says how a phase that has just ended went.
 
     :param results: the run so far; its checks of this phase decide the verdict.
     """
     verdict, failed = _phase_verdict(phase, results)
     line = Text(f"  {phase.name:<11}{phase.seconds:>7.1f} s  ", end="")
-    line.append(f"{counted(phase.requests, 'request'):<13}{counted(phase.violations, 'violation'):<15}")
+    counts = ", ".join(counted(number, word) for word, number in phase.counts.items())
+    line.append(f"{counts:<30} ")
     line.append(verdict, STYLES[verdict])
     if failed:
-        line.append(f" ({failed} of {_checks_of(phase, results)})")
+        line.append(f" ({failed})")
     return line
 
 
@@ -50,10 +53,12 @@ def show_results(results: Results, folder: Path, seconds: float, console: Consol
     :param folder: the run's folder.
     :param seconds: how long the whole run took.
     """
-    for table in (_phases(results), _attacks(results), _memory(results)):
+    tables = (_phases(results), *(_grid(grid, results) for grid in results.grids), *_measures(results))
+    for table in tables:
         if table.row_count:
             show(table, console)
-    show(_drift(results), console)
+    if drift := _drift(results):
+        show(drift, console)
     failures = _failures(results)
     if failures.row_count:
         show(failures, console)
@@ -110,59 +115,91 @@ def show(item: Table | Text | Padding, console: Console) -> None:
 
 
 def _phases(results: Results) -> Table:
+    counts = list(dict.fromkeys(what for phase in results.phases for what in phase.counts))
     table = plain_table("Phases")
     table.add_column("phase", no_wrap=True)
-    for name in ("seconds", "requests", "violations"):
+    for name in ("seconds", *(f"{word}s" for word in counts)):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict")
     for phase in results.phases:
         verdict, failed = _phase_verdict(phase, results)
         text = Text(verdict, STYLES[verdict])
         if failed:
-            text.append(f", {failed} of {_checks_of(phase, results)}")
-        table.add_row(phase.name, f"{phase.seconds:.1f}", str(phase.requests), str(phase.violations), text)
+            text.append(f", {failed}")
+        numbers = (str(phase.counts[what]) if what in phase.counts else "" for what in counts)
+        table.add_row(phase.name, f"{phase.seconds:.1f}", *numbers, text)
     return table
 
 
-def _attacks(results: Results) -> Table:
-    met = sum(attack.passed for attack in results.attacks)
-    table = plain_table(f"Attacks: {met} of {len(results.attacks)} met their fate")
-    table.add_column("attack", ratio=1, overflow="fold")
-    for mode in WANTED:
-        table.add_column(mode.value, no_wrap=True)
-    for attack in results.attacks:
-        if results.error and not attack.outcomes:
+def _grid(grid: Grid, results: Results) -> Table:
+    """A grid: row by row, or group by group with the rows that went wrong if there are many."""
+    right = len(grid.rows) - len(grid.wrong)
+    verdict = f"{right} of {len(grid.rows)} as wanted" if grid.judged else "shown, not judged"
+    table = plain_table(f"{grid.name.capitalize()}: {verdict}")
+    table.collapse_padding = len(grid.columns) > 4  # eighty columns have no more room
+    table.add_column(grid.name, ratio=1, overflow="fold")
+    for column in grid.columns:
+        table.add_column(column, no_wrap=True)
+    shown: Iterable[Row] = grid.rows
+    if len(grid.rows) > ROWS and all(row.group for row in grid.rows):
+        for group in dict.fromkeys(row.group for row in grid.rows):
+            rows = [row for row in grid.rows if row.group == group]
+            table.add_row(Text(one_line(group)), *(_share(grid, rows, column) for column in grid.columns))
+        shown = grid.wrong if grid.judged else ()
+    for row in shown:
+        if results.error and not row.cells:
             continue  # the run broke off before it was tried
-        table.add_row(Text(one_line(attack.title)), *(_outcome(attack, mode) for mode in WANTED))
+        table.add_row(Text(one_line(row.title)), *(_cell(grid, row, column) for column in grid.columns))
     return table
 
 
-def _outcome(attack: AttackResult, mode: Phase) -> Text:
-    outcome = attack.outcomes.get(mode)
-    if outcome is None:
+def _cell(grid: Grid, row: Row, column: str) -> Text:
+    cell = row.cells.get(column)
+    if cell is None:
         return Text("-", "dim")
-    if outcome is WANTED[mode]:
-        return Text(outcome.value, STYLES["passed"])
-    return Text(f"{outcome.value} !", STYLES["failed"])
+    if cell.right or not grid.judged:
+        return Text(cell.got, STYLES["passed"] if cell.right else "")
+    return Text(f"{cell.got} !", STYLES["failed"])
 
 
-def _memory(results: Results) -> Table:
-    table = plain_table("Policy memory")
-    table.add_column("stage")
-    table.add_column("memory", justify="right", no_wrap=True)
-    table.add_column("bytes", justify="right", no_wrap=True)
-    for stage, count in results.policy_memory_bytes.items():
-        table.add_row(Text(one_line(stage)), size(count), str(count))
-    return table
+def _share(grid: Grid, rows: Sequence[Row], column: str) -> Text:
+    """Of a group in one column: what all got, if that is one; how many are right, if they are judged."""
+    cells = [row.cells[column] for row in rows if column in row.cells]
+    right = sum(cell.right for cell in cells)
+    if not cells:
+        return Text("-", "dim")
+    if grid.judged and right < len(cells):
+        return Text(f"{right} of {len(cells)} !", STYLES["failed"])
+    kinds = "/".join(dict.fromkeys(cell.got for cell in cells))
+    return Text(f"{kinds} {len(cells)}", STYLES["passed"] if grid.judged else "")
 
 
-def _drift(results: Results) -> Text:
+def _measures(results: Results) -> Iterator[Table]:
+    """Figures, a table for each name."""
+    for name in dict.fromkeys(measure.name for measure in results.measures):
+        table = plain_table(name.capitalize())
+        table.add_column("of")
+        table.add_column("", justify="right", no_wrap=True)
+        for measure in results.measures:
+            if measure.name == name:
+                table.add_row(Text(one_line(measure.of)), figure(measure))
+        yield table
+
+
+def figure(measure: Measure) -> str:
+    """A figure as a person says it: ``104.4 KiB (106912 bytes)``."""
+    number = f"{measure.value:,.0f}" if float(measure.value).is_integer() else f"{measure.value:,.2f}"
+    exact = f"{number} {measure.unit}"
+    return f"{size(int(measure.value))} ({exact})" if measure.unit == "bytes" else exact
+
+
+def _drift(results: Results) -> Text | None:
+    if results.drift is None:
+        return None
     told = tell(results.drift, results.drift_since)
     count = len(told)
     if not count:
-        # Without a tuned phase nothing was compared, and no drift is no finding.
-        compared = any(phase.name is Phase.TUNED for phase in results.phases)
-        return Text("Drift from the golden policy: none" if compared else "Drift: not compared")
+        return Text("Drift from the golden policy: none")
     text = Text(f"Drift from the golden policy: {counted(count, 'line')}")
     for line in told[:DRIFT_LINES]:
         text.append(f"\n  {one_line(line)}")
@@ -176,16 +213,8 @@ def _failures(results: Results) -> Table:
     table.add_column("phase", no_wrap=True, style=STYLES["failed"])
     table.add_column("check", ratio=2, overflow="fold")
     table.add_column("detail", ratio=3, overflow="fold")
-    failed = [check for check in results.checks if not check.passed]
-    for check in failed:
-        table.add_row(check.phase, Text(one_line(check.name)), Text(_cut(one_line(check.detail) or "-")))
-    told = {check.name for check in failed}
-    # Of a run that broke off the error is what matters, not all that was never tried.
-    for attack in [] if results.error else results.attacks:
-        # The engine makes a check of each attack in each mode; what that told is not told twice.
-        named = any(name.startswith(f"attack {attack.name} ") for name in told)
-        if not attack.passed and not named:
-            table.add_row(Phase.ATTACKED, Text(one_line(attack.title)), Text(_cut(reason(attack))))
+    for phase, name, detail in results.failures():
+        table.add_row(phase, Text(one_line(name)), Text(_cut(one_line(detail) or "-")))
     return table
 
 
@@ -193,21 +222,20 @@ def _cut(text: str) -> str:
     return text if len(text) <= DETAIL_WIDTH else f"{text[:DETAIL_WIDTH]} ... (all of it is in junit.xml)"
 
 
-def _phase_verdict(phase: PhaseResult, results: Results) -> tuple[str, int]:
-    """A phase's verdict, and how many of its checks failed.
+def _phase_verdict(phase: Phase, results: Results) -> tuple[str, str]:
+    """A phase's verdict, and how much of it failed: ``2 of 20 checks``.
 
     The last phase of a run that broke off is the one the error happened in.
     """
-    failed = sum(check.phase is phase.name and not check.passed for check in results.checks)
+    checks = [check for check in results.checks if check.phase == phase.name]
+    failed = sum(not check.passed for check in checks)
+    parts = [f"{failed} of {counted(len(checks), 'check')}"] if failed else []
+    for grid in results.grids:
+        if grid.phase == phase.name and not grid.passed:
+            parts.append(f"{len(grid.wrong)} of {len(grid.rows)} {grid.name}")
     if results.error and results.phases and phase is results.phases[-1]:
-        return "error", failed
-    if phase.name is Phase.ATTACKED and not failed and not all(one.passed for one in results.attacks):
-        return "failed", 0
-    return ("failed", failed) if failed else ("passed", 0)
-
-
-def _checks_of(phase: PhaseResult, results: Results) -> str:
-    return counted(sum(check.phase is phase.name for check in results.checks), "check")
+        return "error", parts[0] if failed else ""
+    return ("failed", ", ".join(parts)) if parts else ("passed", "")
 
 
 def counted(number: int, word: str) -> str:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ccslab.evidence.table import plain_table
-from ccslab.results import PhaseResult, Results, Spent, What
+from ccslab.results import Phase, Results, Spent, What
 
 
 def timings(results: Results) -> Table:
@@ -34,7 +34,7 @@ def timings(results: Results) -> Table:
     return table
 
 
-def _total(phases: Sequence[PhaseResult], what: What) -> Spent:
+def _total(phases: Sequence[Phase], what: What) -> Spent:
     found = [phase.spent[what] for phase in phases if what in phase.spent]
     return Spent(sum(one.seconds for one in found), sum(one.times for one in found))
 

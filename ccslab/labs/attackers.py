@@ -14,11 +14,13 @@ from typing import Self
 
 from ccslab.errors import LabError
 from ccslab.labs import attacking
+from ccslab.labs.attacking import PHASE
+from ccslab.labs.definition import Attack
 from ccslab.labs.guest import Guest
 from ccslab.labs.keeping import Keeper
 from ccslab.labs.splats import Witness
 from ccslab.labs.step import HttpStep
-from ccslab.results import WANTED, Check, Phase, PhaseResult, Results
+from ccslab.results import Grid, Phase, Results
 from ccslab.vm.machine import Machine
 
 FOLDER = "attacks"
@@ -27,18 +29,22 @@ FOLDER = "attacks"
 class Attackers:
     """Tries every attack in each mode it is given; a context, whose end ends what still runs.
 
+    :param grid: gets a cell for each.
     :param folder: the run's; each mode's guest keeps its console there, below ``attacks-<mode>``.
     :param guests: how many clones run at once, while the lab's guest goes on; 0: one, when ``finish`` is
         called, after that has ended.
     :param keeper: keeps the guest of the first attack whose outcome is wrong.
     """
 
-    def __init__(self, results: Results, folder: Path, *, guests: int = 1, keeper: Keeper) -> None:
+    def __init__(
+        self, results: Results, grid: Grid, folder: Path, *, guests: int = 1, keeper: Keeper
+    ) -> None:
         self.results = results
         self.folder = folder
         self.keeper = keeper
         self.at_once = guests > 0
-        self.result = PhaseResult(Phase.ATTACKED)
+        self.grid = grid
+        self.result = Phase(PHASE, beside=True)
         self._pool = ThreadPoolExecutor(max(1, guests), thread_name_prefix="attackers")
         self._tried: list[Future[None]] = []
         self._waiting: list[Callable[[], None]] = []
@@ -61,7 +67,7 @@ class Attackers:
         for machine in self._machines:
             machine.stop()
 
-    def begin(self, guest: Guest, mode: Phase) -> None:
+    def begin(self, guest: Guest, mode: str) -> None:
         """Clone the guest as it is now, and try the attacks on the clone."""
         machine = guest.clone(mode, self.folder / f"{FOLDER}-{mode}")
         self._machines.append(machine)
@@ -93,7 +99,7 @@ class Attackers:
         for one in self._tried:
             one.result()
 
-    def _try(self, machine: Machine, original: Guest, mode: Phase) -> None:
+    def _try(self, machine: Machine, original: Guest, mode: str) -> None:
         if self._over.is_set():
             return
         with self._telling:
@@ -105,31 +111,26 @@ class Attackers:
             guest = Guest(machine, original.lab, original.folder)
             witness = Witness(guest, self.folder, self.results.checks.append, prefix=f"{mode}-")
             try:
-                for attack in self.results.attacks:
+                for attack in guest.lab.attacks:
                     if self._over.is_set():
                         return
-                    self._attack(guest, attack.name, mode)
-                witness.hear(Phase.ATTACKED)
+                    self._attack(guest, attack, mode)
+                witness.hear(PHASE)
             except BaseException:
                 with contextlib.suppress(LabError):  # the first error is the one to be told
-                    witness.hear(Phase.ATTACKED)
+                    witness.hear(PHASE)
                 raise
             finally:
                 with self._telling:
                     self.result.add(guest.stopwatch.take(), 0.0)
                     self.result.seconds = round(time.monotonic() - self._began, 1)
 
-    def _attack(self, guest: Guest, name: str, mode: Phase) -> None:
-        """One attack from the checkpoint, and the check of its outcome."""
-        (attack,) = [one for one in guest.lab.attacks if one.name == name]
-        (told,) = [one for one in self.results.attacks if one.name == name]
-        outcome = attacking.run_attack(guest, attack, mode, mode, told)
-        passed = outcome is WANTED[mode]
-        if not passed:
-            self.keeper.keep(guest.machine, f"attack {name} {outcome}")
-        detail = f"{outcome}; status {told.status.get(mode)}; records: {'; '.join(told.records[mode][:4])}"
-        check = Check(Phase.ATTACKED, f"attack {name} is {WANTED[mode]}", passed, "" if passed else detail)
+    def _attack(self, guest: Guest, attack: Attack, mode: str) -> None:
+        """One attack from the checkpoint: a cell of the grid."""
+        cell = attacking.run_attack(guest, attack, mode, mode)
+        if not cell.right:
+            self.keeper.keep(guest.machine, f"attack {attack.name} {cell.got}")
         with self._telling:
-            self.result.requests += sum(isinstance(step, HttpStep) for step in attack.steps)
-            self.result.violations += len(told.records[mode])
-            self.results.checks.append(check)
+            self.result.count("request", sum(isinstance(step, HttpStep) for step in attack.steps))
+            self.result.count("violation", len(cell.records))
+            self.grid.row(attack.name).cells[mode] = cell

@@ -3,13 +3,60 @@
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from ccslab.labs.client import Exchange
 from ccslab.labs.definition import Attack
 from ccslab.labs.guest import Guest
 from ccslab.policy.audit import Record
-from ccslab.results import AttackResult, Outcome, Phase
+from ccslab.results import Cell, Grid, Row
+
+GRID = "attacks"
+PHASE = "attacked"
+
+
+class Outcome(enum.StrEnum):
+    """What became of an attack in one mode."""
+
+    SUCCEEDED = "succeeded"
+    LOGGED = "logged"
+    """It succeeded, and the kernel logged what policy would have denied."""
+    DENIED = "denied"
+    """The attacker got nothing, the kernel logged the denial, and the client saw what it should."""
+    FAILED = "failed"
+    """The attacker got nothing, but not because of a denial of ours: proves nothing."""
+    UNDENIED = "undenied"
+    """The attacker got it although the policy is enforced."""
+    UNLOGGED = "unlogged"
+    """It succeeded in permissive mode, and nothing was logged."""
+    MISLED = "misled"
+    """Denied and logged, but the client saw another status than it should."""
+
+
+MEANING = {
+    Outcome.SUCCEEDED: "it succeeded",
+    Outcome.LOGGED: "it succeeded and was logged",
+    Outcome.DENIED: "it was denied",
+    Outcome.FAILED: "it failed, but not by a denial of ours, which proves nothing",
+    Outcome.UNDENIED: "the attacker got it although the policy is enforced",
+    Outcome.UNLOGGED: "it succeeded and nothing was logged",
+    Outcome.MISLED: "it was denied and logged, but the client saw the wrong status",
+}
+WANTED = {
+    "disabled": Outcome.SUCCEEDED,
+    "permissive": Outcome.LOGGED,
+    "enforcing": Outcome.DENIED,
+}
+"""By mode."""
+NOTE = "An attack counts only if it succeeds disabled, is logged permissive, and is denied enforcing."
+
+
+def grid(attacks: Iterable[Attack]) -> Grid:
+    """The grid of attacks by modes, nothing tried yet."""
+    rows = [Row(attack.name, attack.title) for attack in attacks]
+    return Grid(GRID, PHASE, list(WANTED), rows, note=NOTE)
 
 
 class Attempt(NamedTuple):
@@ -36,30 +83,34 @@ def attempt(guest: Guest, attack: Attack, *, audited: bool = True) -> Attempt:
     return Attempt(gained, records, last.status if last else 0)
 
 
-def run_attack(guest: Guest, attack: Attack, phase: Phase, checkpoint: str, result: AttackResult) -> Outcome:
-    """One attack in one mode, from ``checkpoint``; fills ``result`` and returns the outcome.
+def run_attack(guest: Guest, attack: Attack, mode: str, checkpoint: str) -> Cell:
+    """One attack in one mode, from ``checkpoint``.
 
     The verdict is the kernel's: this only reads what it logged and looks for what the attacker wanted.
     """
     guest.go_back(checkpoint)
-    tried = attempt(guest, attack, audited=phase is not Phase.DISABLED)
+    tried = attempt(guest, attack, audited=mode != "disabled")
     matching = [record for record in tried.records if attack.enforcing.record.search(record.request)]
-    result.records[phase] = [f"{record.domain}: {record.request}" for record in tried.records]
-    if tried.status:
-        result.status[phase] = tried.status
-    result.outcomes[phase] = judge(attack, phase, tried.gained, matching, tried.status)
-    return result.outcomes[phase]
+    outcome = judge(attack, mode, tried.gained, matching, tried.status)
+    return Cell(
+        outcome.value,
+        WANTED[mode].value,
+        outcome is WANTED[mode],
+        MEANING[outcome],
+        f"HTTP {tried.status}" if tried.status else "",
+        [f"{record.domain}: {record.request}" for record in tried.records],
+    )
 
 
-def judge(attack: Attack, phase: Phase, gained: bool, matching: list[Record], status: int) -> Outcome:
+def judge(attack: Attack, mode: str, gained: bool, matching: list[Record], status: int) -> Outcome:
     """What became of an attack, from what was observed."""
-    if phase is Phase.DISABLED:
+    if mode == "disabled":
         return Outcome.SUCCEEDED if gained else Outcome.FAILED
-    if phase is Phase.PERMISSIVE and gained:
+    if mode == "permissive" and gained:
         return Outcome.LOGGED if matching else Outcome.UNLOGGED
     if gained:
         return Outcome.UNDENIED
-    if phase is Phase.PERMISSIVE or not any(record.mode == "enforcing" for record in matching):
+    if mode == "permissive" or not any(record.mode == "enforcing" for record in matching):
         return Outcome.FAILED
     seen = not attack.enforcing.status or status in attack.enforcing.status
     return Outcome.DENIED if seen else Outcome.MISLED

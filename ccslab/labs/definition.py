@@ -12,6 +12,7 @@ from typing import Any
 
 from ccslab.datafile import check, read_toml
 from ccslab.errors import UserError, unknown
+from ccslab.labs import phases
 from ccslab.labs.step import HttpStep, Step, http_status, parse_steps, texts
 
 
@@ -40,26 +41,42 @@ class Attack:
 
 
 @dataclass(frozen=True)
+class MachineSpec:
+    """What a lab's guest is: ``[machine]`` of lab.toml."""
+
+    recipe: str
+    cpus: int = 2
+    memory_mib: int = 1024
+    backup_disk_mib: int = 0
+
+
+@dataclass(frozen=True)
+class Logwatch:
+    """How the administrator comes to know of a denial: ``[logwatch]`` of lab.toml."""
+
+    mailbox: str
+    """His mailbox in the guest."""
+    hour: str
+    """What the guest's clock is set to so that the hourly log watch is due within seconds (``date -s``)."""
+
+
+@dataclass(frozen=True)
 class Lab:
     """One lab, read from its folder."""
 
     name: str
     title: str
     folder: Path
-    recipe: str
-    cpus: int
-    memory_mib: int
+    phases: tuple[str, ...]
+    """What a run does, in this order: names of shared phases."""
+    machine: MachineSpec
     protected: tuple[str, ...]
     """Domains that are enforced with all below them."""
     exempt: tuple[str, ...]
     """The harness's own domains, with all below them: never under the policy under test."""
     services: Mapping[str, str]
     """Service -> command that prints the PIDs that must not change."""
-    backup_disk_mib: int
-    mailbox: str
-    """The administrator's mailbox in the guest."""
-    hour: str
-    """What the guest's clock is set to so that the hourly log watch is due within seconds (``date -s``)."""
+    logwatch: Logwatch | None
     workload: tuple[Step, ...]
     forgotten: tuple[Step, ...]
     repair: tuple[Step, ...]
@@ -104,8 +121,10 @@ def find(name: str, root: Path, arch: str = "x86_64") -> Lab:
 
 
 HOW = "labs/apache-cgi shows how to write one"
-_OPTIONAL = {"cpus", "memory_mib", "backup_disk_mib", "services"}
-_REQUIRED = {"title", "recipe", "protected", "exempt", "mailbox", "hour"}
+_OPTIONAL = {"services", "logwatch"}
+_REQUIRED = {"title", "phases", "machine", "protected", "exempt"}
+_MACHINE = {"recipe": str, "cpus?": int, "memory_mib?": int, "backup_disk_mib?": int}
+_LOGWATCH = {"mailbox": str, "hour": str}
 
 
 def load(folder: Path) -> Lab:
@@ -125,15 +144,12 @@ def load(folder: Path) -> Lab:
         name=folder.name,
         title=_text(entry, "title", main),
         folder=folder,
-        recipe=_text(entry, "recipe", main),
-        cpus=_number(entry, "cpus", 2, main, least=1),
-        memory_mib=_number(entry, "memory_mib", 1024, main, least=64),
+        phases=_phases(entry, main),
+        machine=_machine(entry["machine"], main),
         protected=_texts(entry, "protected", main),
         exempt=_texts(entry, "exempt", main),
         services=texts(entry, "services", str(main)),
-        backup_disk_mib=_number(entry, "backup_disk_mib", 0, main),
-        mailbox=_text(entry, "mailbox", main),
-        hour=_text(entry, "hour", main),
+        logwatch=_logwatch(entry.get("logwatch"), main),
         workload=parse_steps(workload.get("step", []), folder, f"{steps} [[step]]"),
         forgotten=parse_steps(workload.get("forgotten", []), folder, f"{steps} [[forgotten]]"),
         repair=parse_steps(workload.get("repair", []), folder, f"{steps} [[repair]]"),
@@ -143,6 +159,36 @@ def load(folder: Path) -> Lab:
         raise UserError("has no workload", where=steps, mend="write steps, each begun with [[step]]")
     _names_differ((*lab.workload, *lab.forgotten), steps)
     return lab
+
+
+def _phases(entry: Mapping[str, Any], main: Path) -> tuple[str, ...]:
+    names = _texts(entry, "phases", main)
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise UserError(f"phase {name} comes twice", where=main, mend="name it once")
+        try:
+            phases.find(name)
+        except UserError as error:
+            raise _in(f"{main}: phases", error) from error
+    return names
+
+
+def _machine(table: Any, main: Path) -> MachineSpec:
+    where = f"{main}: [machine]"
+    check(table, _MACHINE, where)
+    return MachineSpec(
+        recipe=table["recipe"],
+        cpus=_number(table, "cpus", MachineSpec.cpus, where, least=1),
+        memory_mib=_number(table, "memory_mib", MachineSpec.memory_mib, where, least=64),
+        backup_disk_mib=_number(table, "backup_disk_mib", 0, where),
+    )
+
+
+def _logwatch(table: Any, main: Path) -> Logwatch | None:
+    if table is None:
+        return None
+    check(table, _LOGWATCH, f"{main}: [logwatch]")
+    return Logwatch(**table)
 
 
 def _names_differ(steps: Iterable[Step], where: Path) -> None:
@@ -242,7 +288,7 @@ def _text(entry: Mapping[str, Any], key: str, where: object) -> str:
     return value
 
 
-def _number(entry: Mapping[str, Any], key: str, default: int, where: Path, *, least: int = 0) -> int:
+def _number(entry: Mapping[str, Any], key: str, default: int, where: object, *, least: int = 0) -> int:
     value = entry.get(key, default)
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise UserError(f"{key} must be a whole number, {least} or more", where=where)

@@ -12,58 +12,58 @@ from xml.etree import ElementTree
 
 import pytest
 
+from ccslab import process
 from ccslab.errors import InfrastructureError
-from ccslab.process import run
 from ccslab.results import What
 from ccslab.settings import ROOT
 
 if TYPE_CHECKING:
-    from ccslab.labs.engine import Engine
-    from ccslab.results import PhaseResult
+    from ccslab.labs.run import Run
 
 PLUGIN = "ccslab.labs.testinfra_tomoyo"
 EXIT = "_pytest.outcomes.Exit: "
 PYTEST_TIMEOUT_S = 300.0
 
 
-def inspect(engine: Engine, result: PhaseResult) -> None:
+def inspect(run: Run) -> None:
     """Run the phase's test file, if the lab has one; each test becomes a check of the phase.
 
     :raises InfrastructureError: the tests could not run, or not ask the guest; that says nothing of it.
     """
-    tests = engine.lab.folder / f"test_{result.name}.py"
+    name, guest = run.current.name, run.server.guest
+    tests = run.lab.folder / f"test_{name}.py"
     if not tests.is_file():
         return
-    folder = engine.folder / "testinfra"
+    folder = run.folder / "testinfra"
     folder.mkdir(parents=True, exist_ok=True)
-    junit = folder / f"{result.name}.xml"
-    with engine.guest.stopwatch.span(What.TESTS):
-        status, said = run(
+    junit, log = folder / f"{name}.xml", folder / f"{name}.log"
+    with guest.stopwatch.span(What.TESTS):
+        status, said = process.run(
             [
                 sys.executable, "-m", "pytest", "-q", "-p", PLUGIN, "-p", "no:cacheprovider",
-                *engine.guest.machine.ssh.testinfra, f"--junitxml={junit}",
-                "-o", f"junit_suite_name={result.name}", "--rootdir", engine.lab.folder, tests,
+                *guest.machine.ssh.testinfra, f"--junitxml={junit}",
+                "-o", f"junit_suite_name={name}", "--rootdir", run.lab.folder, tests,
             ],
-            timeout_s=PYTEST_TIMEOUT_S * engine.guest.patience,
-            cwd=engine.lab.folder,
+            timeout_s=PYTEST_TIMEOUT_S * guest.patience,
+            cwd=run.lab.folder,
             # The plugin is ours, and the harness is not installed: it runs from its checkout.
             env={
                 "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
-                "CCSLAB_INTERFACE": engine.guest.folder,
+                "CCSLAB_INTERFACE": guest.folder,
             },
-            log=folder / f"{result.name}.log",
+            log=log,
             check=False,
         )  # fmt: skip
     ended = status in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     cases = _cases(junit, ("failure", "error") if ended else ("failure",))
-    for name, problem in cases:
-        engine.check(result, f"{tests.stem}: {name}", not problem, problem)
+    for case, problem in cases:
+        run.check(f"{tests.stem}: {case}", not problem, problem)
     if not ended or not cases:
-        engine.guest.machine.watch.check()  # a dead guest is the better reason
+        guest.machine.watch.check()  # a dead guest is the better reason
         raise InfrastructureError(
             f"its tests did not run to their end: {_why(said) or f'pytest ended with status {status}'}",
             where=tests,
-            mend=f"all that pytest said is in {folder / f'{result.name}.log'}",
+            mend=f"all that pytest said is in {log}",
         )
 
 

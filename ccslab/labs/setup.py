@@ -14,10 +14,10 @@ from ccslab import progress
 from ccslab.errors import InfrastructureError, UserError
 from ccslab.kernel import catalog
 from ccslab.kernel import command as kernel
+from ccslab.labs.attacking import WANTED
 from ccslab.labs.definition import Lab
 from ccslab.labs.splats import is_debug
 from ccslab.process import need, run
-from ccslab.results import WANTED
 from ccslab.rootfs import build as rootfs
 from ccslab.settings import Settings
 from ccslab.store import Store, hash_file, temporary
@@ -107,7 +107,7 @@ def build_image(settings: Settings, recipe: str, *, update: bool = False) -> Pat
 
 def memory_mib(lab: Lab, *, debug: bool) -> int:
     """What a lab's guest is given, with a debug kernel or an ordinary one."""
-    return max(lab.memory_mib, DEBUG_MEMORY_MIB) if debug else lab.memory_mib
+    return max(lab.machine.memory_mib, DEBUG_MEMORY_MIB) if debug else lab.machine.memory_mib
 
 
 def guests_mib(memory_mib: int, guests: int = 2) -> int:
@@ -157,7 +157,7 @@ def machine(
         folder,
         hardware=Hardware(
             arch=settings.arch,
-            cpus=1 if icount else lab.cpus,
+            cpus=1 if icount else lab.machine.cpus,
             memory_mib=memory_mib(lab, debug=parts.debug),
             icount=icount,
         ),
@@ -222,17 +222,17 @@ def wait_settled(guest: Machine) -> None:
 
 def _disks(lab: Lab, store: Store) -> Sequence[Disk]:
     """The backup disk: an empty ext4, the same bytes each time."""
-    if not lab.backup_disk_mib:
+    if not lab.machine.backup_disk_mib:
         return ()
     program = need("mke2fs", "e2fsprogs")
-    inputs = {"mib": lab.backup_disk_mib, "uuid": DISK_UUID, "mke2fs": hash_file(Path(program))}
+    inputs = {"mib": lab.machine.backup_disk_mib, "uuid": DISK_UUID, "mke2fs": hash_file(Path(program))}
 
     def make(folder: Path) -> None:
         run(
             [
                 program, "-q", "-t", "ext4", "-U", DISK_UUID,
                 "-E", f"hash_seed={DISK_UUID},lazy_itable_init=0",
-                folder / "disk.img", f"{lab.backup_disk_mib}m",
+                folder / "disk.img", f"{lab.machine.backup_disk_mib}m",
             ],
             timeout_s=60,
             env={"E2FSPROGS_FAKE_TIME": "1"},

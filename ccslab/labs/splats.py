@@ -11,10 +11,12 @@ from ccslab.errors import InfrastructureError
 from ccslab.labs import leaks
 from ccslab.labs.guest import Guest
 from ccslab.labs.symbols import Symbols
-from ccslab.results import Check, Phase
+from ccslab.results import Check
 from ccslab.vm.splat import Splat, parse
 
 FOLDER = "splats"
+BOOT = "boot"
+"""The phase of a guest that starts."""
 SETTLE_S = 10.0
 # Bits of /proc/sys/kernel/tainted that say "something went wrong", by the letters of Oops reports.
 TAINTS = {"M": 4, "B": 5, "D": 7, "W": 9, "L": 14}
@@ -38,25 +40,25 @@ class Witness:
         kernel = guest.machine.what.kernel.parent
         self.symbols = Symbols(kernel)
         self.debug = is_debug(kernel)
-        self._heard: set[Phase] = set()
+        self._heard: set[str] = set()
         self._told: set[tuple[float, str]] = set()
         self._count = 0
 
-    def hear(self, phase: Phase) -> None:
+    def hear(self, phase: str) -> None:
         """Make checks of what came on the console since the last call.
 
         :raises InfrastructureError: the traces cannot be given symbols.
         """
         watch = self.guest.machine.watch
         splats = watch.splats.take(timeout_s=SETTLE_S * watch.patience)
-        if phase is Phase.BOOT and self.guest.machine.alive():
+        if phase == BOOT and self.guest.machine.alive():
             # A guest from a checkpoint booted on another console; its kernel has not forgotten that yet.
             splats += parse(self.guest.root("dmesg --force-prefix")[1].splitlines())
         if not self._report(phase, splats) and phase not in self._heard:
             self._check(phase, "the kernel reports no mistake of its own", True)
         self._heard.add(phase)
 
-    def examine(self, phase: Phase) -> None:
+    def examine(self, phase: str) -> None:
         """Ask a kernel at the end of its run: was a splat missed, did lockdep live, does memory leak?"""
         taint = int(self.guest.root("cat /proc/sys/kernel/tainted")[1])
         marks = "".join(letter for letter, bit in TAINTS.items() if taint >> bit & 1)
@@ -76,7 +78,7 @@ class Witness:
             if not self._report(phase, found):
                 self._check(phase, "kmemleak finds no leak", True)
 
-    def _report(self, phase: Phase, splats: list[Splat]) -> list[Splat]:
+    def _report(self, phase: str, splats: list[Splat]) -> list[Splat]:
         """A file and a failed check for each splat that was not told of yet; returns those."""
         new = [
             splat
@@ -97,7 +99,7 @@ class Witness:
             self.tell(Check(phase, name, False, told, evidence=f"{FOLDER}/{path.name}"))
         return new
 
-    def _check(self, phase: Phase, name: str, passed: bool, detail: str = "") -> None:
+    def _check(self, phase: str, name: str, passed: bool, detail: str = "") -> None:
         self.tell(Check(phase, name, passed, "" if passed else detail))
 
 

@@ -53,9 +53,10 @@ class Cell:
     """What it was made of, in one word (``manifest.identity``)."""
     why: str = ""
     """Where it failed, or its error."""
-    attacks: int = 0
-    attacks_met: int = 0
-    drift: int = 0
+    tried: int = 0
+    """Rows of its grids."""
+    right: int = 0
+    drift: int | None = None
     policy_memory_bytes: int = 0
     """When enforcing, as the kernel's stat says."""
     taken_over: bool = False
@@ -89,10 +90,10 @@ class Cell:
         except (UserError, KeyError) as error:
             self._fail(code, why or str(error))
             return
-        self.attacks = len(results.attacks)
-        self.attacks_met = sum(attack.passed for attack in results.attacks)
-        self.drift = len(results.drift)
-        self.policy_memory_bytes = results.policy_memory_bytes.get("enforcing", 0)
+        self.tried = sum(len(grid.rows) for grid in results.grids)
+        self.right = self.tried - sum(len(grid.wrong) for grid in results.grids)
+        self.drift = None if results.drift is None else len(results.drift)
+        self.policy_memory_bytes = int(results.measured("policy memory").get("enforcing", 0))
         if not results.finished or code != (EXIT_PASSED if results.passed else EXIT_VERDICT):
             self._fail(code, results.error or why or f"ended with {code} after its verdict {results.verdict}")
             return
@@ -115,9 +116,7 @@ class Cell:
 
 def where_failed(results: Results) -> str:
     """The first thing that failed in a run, and how many more did; "" if nothing."""
-    told = [f"{check.phase}: {check.name}" for check in results.checks if not check.passed]
-    # The engine makes a check of each attack in each mode.
-    told += [f"attack {one.name}" for one in results.attacks if not one.passed] if not told else []
+    told = [f"{phase}: {name}" for phase, name, _ in results.failures()]
     more = f" (and {len(told) - 1} more)" if len(told) > 1 else ""
     return f"{told[0]}{more}" if told else ""
 

@@ -22,13 +22,16 @@ from ccslab.evidence import markdown
 from ccslab.evidence.results import read_results
 from ccslab.evidence.table import STYLES, plain_table, show, shown_path
 from ccslab.evidence.text import one_line, write, write_json
+from ccslab.labs import attacking
+from ccslab.labs.attacking import WANTED, Outcome
 from ccslab.labs.definition import Attack, Lab
-from ccslab.results import WANTED, AttackResult, Outcome, Phase, Results
+from ccslab.results import Results
+from ccslab.results import Row as Tried
 from ccslab.runs import folder as runs
 
 FOLDER = "compare"
 REPORT = "comparison.md"
-MODES = (Phase.PERMISSIVE, Phase.ENFORCING)
+MODES = ("permissive", "enforcing")
 
 
 class Finding(enum.StrEnum):
@@ -49,16 +52,16 @@ class Row:
     title: str
     control: str
     """What in policy stands against it, as its audit record names it (``file mount``); "-" if none does."""
-    a: dict[Phase, Outcome]
-    b: dict[Phase, Outcome]
+    a: dict[str, str]
+    b: dict[str, str]
 
     @property
     def finding(self) -> Finding:
         """Whether the kernels differ, and which way."""
-        differing = [mode for mode in WANTED if self.a.get(mode) is not self.b.get(mode)]
+        differing = [mode for mode in WANTED if self.a.get(mode) != self.b.get(mode)]
         if not differing:
             return Finding.SAME
-        better = all(mode in MODES and self.b.get(mode) is WANTED[mode] for mode in differing)
+        better = all(mode in MODES and self.b.get(mode) == WANTED[mode] for mode in differing)
         return Finding.MORE if better else Finding.UNEXPECTED
 
 
@@ -107,8 +110,8 @@ class Comparison:
         found = []
         for control in dict.fromkeys(row.control for row in self.rows):
             mine = [row for row in self.rows if row.control == control]
-            denied_a = [row.attack for row in mine if row.a.get(Phase.ENFORCING) is Outcome.DENIED]
-            denied_b = [row.attack for row in mine if row.b.get(Phase.ENFORCING) is Outcome.DENIED]
+            denied_a = [row.attack for row in mine if row.a.get("enforcing") == Outcome.DENIED]
+            denied_b = [row.attack for row in mine if row.b.get("enforcing") == Outcome.DENIED]
             passed = tuple(name for name in denied_b if name not in denied_a)
             names = tuple(row.attack for row in mine)
             found.append(Held(control, names, len(denied_a), len(denied_b), passed))
@@ -130,7 +133,7 @@ class Comparison:
                     "title": row.title,
                     "control": row.control,
                     "finding": row.finding.value,
-                    "outcomes": [{mode.value: side.get(mode) for mode in WANTED} for side in (row.a, row.b)],
+                    "outcomes": [{mode: side.get(mode) for mode in WANTED} for side in (row.a, row.b)],
                 }
                 for row in self.rows
             ],
@@ -152,19 +155,20 @@ def compare_runs(lab: Lab, a: Path, b: Path) -> Comparison:
             mend="lab.parity compares architectures",
         )
     known = {attack.name: attack for attack in lab.attacks}
-    before = {attack.name: attack for attack in first.attacks}
-    if (names := {attack.name for attack in second.attacks}) != set(before):
+    before = {row.name: row for row in _tried(first, a)}
+    after = {row.name: row for row in _tried(second, b)}
+    if (names := set(after)) != set(before):
         differing = ", ".join(sorted(names ^ set(before)))
         raise UserError(f"the runs have not the same attacks: {differing}", where=b, mend="run the lab again")
     rows = tuple(
         Row(
-            attack.name,
-            attack.title,
-            control_of(known.get(attack.name), attack, before[attack.name]),
-            before[attack.name].outcomes,
-            attack.outcomes,
+            row.name,
+            row.title,
+            control_of(known.get(row.name), row, before[row.name]),
+            {mode: cell.got for mode, cell in before[row.name].cells.items()},
+            {mode: cell.got for mode, cell in row.cells.items()},
         )
-        for attack in second.attacks
+        for row in after.values()
     )
     return Comparison(
         lab.name,
@@ -177,15 +181,15 @@ def compare_runs(lab: Lab, a: Path, b: Path) -> Comparison:
     )
 
 
-def control_of(attack: Attack | None, *tried: AttackResult) -> str:
+def control_of(attack: Attack | None, *tried: Tried) -> str:
     """The control that stands against an attack: the first words of the audit record that is its own.
 
     :param attack: the lab's definition, which says which record that is; any will do without one.
     :param tried: what became of it; records of denials count before those of permissive mode.
     """
     for mode in reversed(MODES):
-        for result in tried:
-            for record in result.records.get(mode, []):
+        for row in tried:
+            for record in row.cells[mode].records if mode in row.cells else ():
                 request = record.rpartition(": ")[2]
                 if attack is None or attack.enforcing.record.search(request):
                     words = request.split(" ")
@@ -204,16 +208,18 @@ def _finished(lab: Lab, folder: Path) -> Results:
     return results
 
 
+def _tried(results: Results, folder: Path) -> list[Tried]:
+    grid = results.grid(attacking.GRID)
+    if grid is None:
+        raise UserError(f"lab {results.lab} tries no attacks", where=folder, mend="name a lab that does")
+    return grid.rows
+
+
 def _checks(first: Results, second: Results) -> dict[str, Finding]:
-    """Checks that hold on one kernel only; the attacks' own are told with the attacks."""
+    """Checks that hold on one kernel only."""
 
     def failing(results: Results) -> dict[str, None]:
-        attacks = tuple(f"attack {attack.name} " for attack in results.attacks)
-        return {
-            f"{check.phase}: {check.name}": None
-            for check in results.checks
-            if not check.passed and not check.name.startswith(attacks)
-        }
+        return {f"{check.phase}: {check.name}": None for check in results.checks if not check.passed}
 
     a, b = failing(first), failing(second)
     return {
@@ -312,10 +318,10 @@ def text(found: Comparison) -> str:
     return "".join(out)
 
 
-def _both(outcomes: dict[Phase, Outcome]) -> str:
+def _both(outcomes: dict[str, str]) -> str:
     """Permissive and enforcing, what is not as wanted marked."""
     told = []
     for mode in MODES:
         outcome = outcomes.get(mode)
-        told.append(f"{outcome or '-'}{'' if outcome is WANTED[mode] else ' !'}")
+        told.append(f"{outcome or '-'}{'' if outcome == WANTED[mode] else ' !'}")
     return ", ".join(told)

@@ -52,7 +52,7 @@ def run(cells: Sequence[Settings], lab: Lab) -> Matrix:
     """
     settings = {}
     for one in cells:
-        setup.examine(one, lab.recipe)
+        setup.examine(one, lab.machine.recipe)
         settings[f"{catalog.find(one).name} {one.arch}"] = one
     first = cells[0]
     tuning.examine(lab)
@@ -76,7 +76,7 @@ def run(cells: Sequence[Settings], lab: Lab) -> Matrix:
     def current(cell: Cell) -> str:
         one = settings[cell.name]
         with quiet():
-            return identity(manifest_of(one, lab, setup.build(one, lab.recipe)).inputs)
+            return identity(manifest_of(one, lab, setup.build(one, lab.machine.recipe)).inputs)
 
     expected = expected_s(first.runs, lab.name, [cell.name for cell in told])
     watcher = Watcher(told, console, expected_s=expected, slots=at_once)

@@ -20,7 +20,7 @@ from ccslab.runs.matrix import Matrix
 from ccslab.runs.parity import Pair
 
 REPORT = "matrix.md"
-HEAD = ("kernel", "arch", "verdict", "build", "run", "attacks met", "drift", "memory")
+HEAD = ("kernel", "arch", "verdict", "build", "run", "as wanted", "drift", "memory")
 
 
 def write_reports(matrix: Matrix, pairs: list[Pair], folder: Path) -> Path:
@@ -45,7 +45,7 @@ def show_matrix(matrix: Matrix, pairs: list[Pair], folder: Path, console: Consol
         right = name in HEAD[3:]
         # Of all columns the kernel's name is the one that may be folded.
         table.add_column(
-            name.replace(" met", ""),
+            name,
             justify="right" if right else "left",
             no_wrap=name != HEAD[0],
             overflow="fold",
@@ -85,8 +85,8 @@ def row(cell: Cell) -> tuple[str, ...]:
         cell.state + (" *" if cell.taken_over else ""),
         clock(cell.build_s),
         clock(cell.run_s) if cell.run_s else "-",
-        f"{cell.attacks_met}/{cell.attacks}" if known else "-",
-        str(cell.drift) if known else "-",
+        f"{cell.right}/{cell.tried}" if known else "-",
+        str(cell.drift) if known and cell.drift is not None else "-",
         size(cell.policy_memory_bytes) if known else "-",
     )
 
@@ -135,7 +135,7 @@ def text(matrix: Matrix, pairs: list[Pair]) -> str:
 
 
 def suites(matrix: Matrix, folder: Path) -> ET.Element:
-    """The JUnit document's root: a suite a cell, with its run's checks and attacks."""
+    """The JUnit document's root: a suite a cell, with its run's checks and rows."""
     root = ET.Element("testsuites", name=visible(f"ccs-lab {matrix.lab} matrix"))
     for cell in matrix.cells:
         name = visible(f"{matrix.lab}.{cell.kernel}.{cell.arch}")

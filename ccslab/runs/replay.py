@@ -13,7 +13,7 @@ from ccslab.evidence.table import counted, shown_path
 from ccslab.evidence.text import one_line
 from ccslab.kernel import catalog
 from ccslab.labs import definition, payload, setup
-from ccslab.results import WANTED, Results
+from ccslab.results import Cell, Results
 from ccslab.runs import folder as runs
 from ccslab.runs.completeness import verify_complete
 from ccslab.runs.manifest import read_run
@@ -46,7 +46,7 @@ def replay(settings: Settings, named: str, *, anyway: bool = False) -> int:
     if run.kernel.removesuffix("-debug") not in catalog.names(settings.root):
         raise UserError(f"kernel {run.kernel} is a tree of yours", where=run.folder, mend=_again(manifest))
     lab = payload.fitted(definition.find(run.lab, settings.root, settings.arch), settings.store)
-    parts = setup.build(settings, lab.recipe)
+    parts = setup.build(settings, lab.machine.recipe)
     others = changed(manifest["inputs"], manifest_of(settings, lab, parts).inputs)
     if others and not anyway:
         commit = (
@@ -81,31 +81,42 @@ def differences(a: Results, b: Results) -> Iterator[str]:
     for name in ("verdict", "release", "finished"):
         if getattr(a, name) != getattr(b, name):
             yield f"{name}: {getattr(a, name)}, then {getattr(b, name)}"
-    of_a, of_b = ({phase.name: phase.requests for phase in one.phases} for one in (a, b))
+    of_a, of_b = ({phase.name: phase.counts for phase in one.phases} for one in (a, b))
     for name in dict.fromkeys((*of_a, *of_b)):
         if of_a.get(name) != of_b.get(name):
-            yield f"phase {name}: {of_a.get(name, 'no')} requests, then {of_b.get(name, 'no')}"
-    attacks_a, attacks_b = ({one.name: one for one in results.attacks} for results in (a, b))
-    for attack in dict.fromkeys((*attacks_a, *attacks_b)):
-        one, other = attacks_a.get(attack), attacks_b.get(attack)
-        for mode in WANTED:
-            seen = [
-                (some.outcomes.get(mode), some.status.get(mode)) if some else None for some in (one, other)
-            ]
-            if seen[0] != seen[1]:
-                yield f"attack {attack} when {mode}: {_told(seen[0])}, then {_told(seen[1])}"
+            yield f"phase {name}: {_counts(of_a.get(name))}, then {_counts(of_b.get(name))}"
+    cells_a, cells_b = (dict(_cells(results)) for results in (a, b))
+    for place in dict.fromkeys((*cells_a, *cells_b)):
+        was, became = _seen(cells_a.get(place)), _seen(cells_b.get(place))
+        if was != became:
+            yield f"{place}: {was}, then {became}"
     checks_a, checks_b = ({(c.phase, c.name): c.passed for c in results.checks} for results in (a, b))
+    held = {True: "held", False: "failed", None: "was not asked"}
     for key in dict.fromkeys((*checks_a, *checks_b)):
         if checks_a.get(key) != checks_b.get(key):
-            held = {True: "held", False: "failed", None: "was not asked"}
             before, after = held[checks_a.get(key)], held[checks_b.get(key)]
             yield f"{key[0]}: {one_line(key[1])}: {before}, then {after}"
-    for line in sorted({*a.drift} ^ {*b.drift}):
-        yield f"drift {'gone' if line in a.drift else 'new'}: {one_line(line)}"
+    drift_a, drift_b = ({*(results.drift or ())} for results in (a, b))
+    for line in sorted(drift_a ^ drift_b):
+        yield f"drift {'gone' if line in drift_a else 'new'}: {one_line(line)}"
 
 
-def _told(seen: tuple[object, object] | None) -> str:
-    return "not tried" if seen is None else f"{seen[0] or 'not tried'} ({seen[1] or 'no'} status)"
+def _cells(results: Results) -> Iterator[tuple[str, Cell]]:
+    """Each cell of each grid, by what it is called."""
+    for grid in results.grids:
+        for row in grid.rows:
+            for column, cell in row.cells.items():
+                yield f"{grid.name}: {one_line(row.name)} when {column}", cell
+
+
+def _seen(cell: Cell | None) -> str:
+    return "not tried" if cell is None else f"{cell.got}{f' ({cell.note})' if cell.note else ''}"
+
+
+def _counts(counts: Mapping[str, int] | None) -> str:
+    if counts is None:
+        return "not reached"
+    return ", ".join(counted(number, word) for word, number in counts.items()) or "nothing counted"
 
 
 def _again(manifest: Mapping[str, Any]) -> str:

@@ -15,10 +15,12 @@ from ccslab.evidence.timings import timings
 from ccslab.kernel import catalog
 from ccslab.labs import payload, setup, tuning
 from ccslab.labs.definition import Lab, find
-from ccslab.labs.engine import Engine
 from ccslab.labs.guest import Guest
 from ccslab.labs.keeping import Keeper
-from ccslab.results import Phase, PhaseResult, Results
+from ccslab.labs.run import Run
+from ccslab.labs.server import Server
+from ccslab.labs.splats import BOOT
+from ccslab.results import Phase, Results
 from ccslab.runs.journal import Journal, Kept
 from ccslab.runs.manifest import Manifest, gather
 from ccslab.runs.recording import recording
@@ -42,10 +44,10 @@ def scenario(
     started = time.monotonic()
     lab = find(name, settings.root, settings.arch)
     tuning.examine(lab, update_golden=update_golden)
-    setup.examine(settings, lab.recipe)
+    setup.examine(settings, lab.machine.recipe)
     lab = payload.fitted(lab, settings.store)
     setup.tidy(settings)
-    parts = setup.build(settings, lab.recipe)
+    parts = setup.build(settings, lab.machine.recipe)
     manifest = manifest_of(settings, lab, parts)
     kernel = catalog.find(settings).name
     results = Results(lab.name, settings.arch, kernel, release=parts.release, accel=str(parts.accel))
@@ -92,23 +94,24 @@ def _drive(
     console = progress.console
     booted = setup.booted(settings, lab, parts)
     console.print(f"{lab.title}: {lab.name} on {parts.release} ({settings.arch})")
-    journal = Journal(folder, Kept("lab.scenario", asked={}, of=len(Phase)))
+    journal = Journal(folder, Kept("lab.scenario", asked={}, of=1 + len(lab.phases)))
 
-    def observe(phase: PhaseResult) -> None:
+    def observe(phase: Phase) -> None:
         journal.add(phase.name, phase_document(phase, results))
         console.print(phase_line(phase, results))
 
-    with closing(journal), setup.machine(settings, lab, parts, folder, booted=booted) as machine:
-        engine = Engine(
-            Guest(machine, lab, parts.patchset["interface"]),
-            results,
-            folder,
-            observe=observe,
-            update_golden=update_golden,
-            keeper=Keeper(folder, wanted=keep, tell=console.print),
-            attackers=setup.attackers(lab, debug=parts.debug),
-        )
-        with engine.phase(Phase.BOOT):
+    run = Run(
+        lab,
+        results,
+        folder,
+        observe=observe,
+        update_golden=update_golden,
+        keeper=Keeper(folder, wanted=keep, tell=console.print),
+    )
+    with closing(journal), setup.machine(settings, lab, parts, folder, booted=booted) as machine, run:
+        guest = Guest(machine, lab, parts.patchset["interface"])
+        run.serve(Server(run, guest, attackers=setup.attackers(lab, debug=parts.debug)))
+        with run.phase(BOOT):
             machine.boot()
             machine.login()
-        engine.run()
+        run.go()

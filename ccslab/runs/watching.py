@@ -15,11 +15,10 @@ from rich.text import Text
 
 from ccslab.evidence.table import STYLES, duration, plain_table
 from ccslab.evidence.text import one_line
-from ccslab.results import Phase
 from ccslab.runs.cell import Cell, State
 
 # A phase that has ended, as table.phase_line tells it.
-_PHASE = re.compile(rf"({'|'.join(Phase)}) +[0-9.]+ s ")
+_PHASE = re.compile(r"([a-z-]+) +[0-9.]+ s ")
 NOTE_WIDTH = 34
 
 
@@ -124,7 +123,6 @@ def note(cell: Cell, line: str) -> None:
     """Keep what a cell does now, as the line tells that its build or its run said."""
     line = one_line(line)
     if found := _PHASE.match(line):
-        after = list(Phase)[list(Phase).index(Phase(found[1])) + 1 :]
-        cell.note = f"phase {after[0]}" if after else "phases are over"
+        cell.note = f"phase {found[1]} is over"
     elif line and not cell.note.startswith("phase"):
         cell.note = line

@@ -15,7 +15,7 @@ from ccslab.policy.diff import diff_domains, diff_exceptions
 from ccslab.policy.domain import DomainPolicy, parse_domain_policy
 from ccslab.policy.exception import parse_exception_policy
 from ccslab.policy.source import read_text
-from ccslab.results import WANTED, AttackResult, Phase, Results
+from ccslab.results import Grid, Results, Row
 
 STAGES = ("learned", "tuned", "enforcing")
 RECORDS_SHOWN = 6
@@ -61,19 +61,20 @@ def timeline(results: Results) -> list[Bar]:
             100 * phase.began / whole,
             100 * phase.seconds / whole,
             f"{phase.seconds:.1f} s",
-            "beside" if phase.name is Phase.ATTACKED else "",
+            "beside" if phase.beside else "",
         )
         for phase in results.phases
     ]
 
 
-def memory(results: Results) -> list[Bar]:
-    """Policy memory at each stage."""
-    most = max(results.policy_memory_bytes.values(), default=0) or 1
-    return [
-        Bar(stage, 0, 100 * count / most, f"{count:,} bytes")
-        for stage, count in results.policy_memory_bytes.items()
-    ]
+def measures(results: Results) -> dict[str, list[Bar]]:
+    """Figures, by what they are of."""
+    found: dict[str, list[Bar]] = {}
+    for measure in results.measures:
+        most = max(results.measured(measure.name).values()) or 1
+        bar = Bar(measure.of, 0, 100 * measure.value / most, f"{measure.value:,g} {measure.unit}")
+        found.setdefault(measure.name, []).append(bar)
+    return found
 
 
 def cost(document: Mapping[str, Any]) -> list[Bar]:
@@ -102,30 +103,30 @@ def mutation(document: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def attacks(results: Results) -> list[dict[str, Any]]:
-    """Each attack with its outcomes, and the records it left."""
+def grids(results: Results) -> list[dict[str, Any]]:
+    """Each grid with its rows: what came of each column, and the records it left."""
     return [
         {
-            "name": attack.name,
-            "title": attack.title,
-            "passed": attack.passed,
-            "modes": [_outcome(attack, mode) for mode in WANTED],
-            "records": {
-                mode.value: attack.records.get(mode, [])[:RECORDS_SHOWN]
-                for mode in WANTED
-                if attack.records.get(mode)
-            },
+            "name": grid.name,
+            "phase": grid.phase,
+            "judged": grid.judged,
+            "note": grid.note,
+            "columns": grid.columns,
+            "right": len(grid.rows) - len(grid.wrong),
+            "rows": [_row(grid, row) for row in grid.rows],
         }
-        for attack in results.attacks
+        for grid in results.grids
     ]
 
 
-def _outcome(attack: AttackResult, mode: Phase) -> dict[str, Any]:
-    outcome = attack.outcomes.get(mode)
+def _row(grid: Grid, row: Row) -> dict[str, Any]:
     return {
-        "outcome": outcome.value if outcome else "-",
-        "right": outcome is WANTED[mode],
-        "status": attack.status.get(mode, ""),
+        "title": row.title,
+        "group": row.group,
+        "cells": [row.cells.get(column) for column in grid.columns],
+        "records": {
+            column: cell.records[:RECORDS_SHOWN] for column, cell in row.cells.items() if cell.records
+        },
     }
 
 
