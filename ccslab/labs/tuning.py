@@ -27,6 +27,8 @@ def examine(lab: Lab, *, update_golden: bool = False) -> None:
     :param update_golden: whether the run is to write a golden policy.
     :raises UserError: one of them is missing or malformed, or the golden policy is another architecture's.
     """
+    if not lab.rules.is_file():
+        return
     rules(lab)
     drift(lab, DomainPolicy(), ExceptionPolicy())
     reference = declared(lab).reference

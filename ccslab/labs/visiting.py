@@ -25,7 +25,7 @@ def boot(settings: Settings, name: str, *, cold: bool = False, kept: Path | None
     if kept and not kept.is_dir():
         raise UserError("the run kept no guest", where=kept.parent, mend="./inv lab.scenario NAME --keep")
     lab = find(name, settings.root)
-    parts = setup.build(settings, lab.machine.recipe)
+    parts = setup.build(settings, lab)
     folder = settings.store.work("vm", lab.name)
     if kept:
         checkpoint.examine(setup.machine(settings, lab, parts, folder), kept)

@@ -87,7 +87,7 @@ def current(settings: Settings, lab: Lab) -> Path | None:
 
     :raises LabError: its kernel or image cannot be built.
     """
-    parts = setup.build(settings, lab.machine.recipe)
+    parts = setup.build(settings, lab)
     wanted = identity(manifest_of(settings, lab, parts).inputs)
     kernel = catalog.find(settings).name
     for run in reversed(runs.listed(settings.runs, lab.name)):

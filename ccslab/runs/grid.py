@@ -26,7 +26,9 @@ from ccslab.runs.watching import Watcher
 from ccslab.settings import Settings
 
 
-def matrix(cells: Sequence[Settings], name: str, *, update_golden: bool = False) -> int:
+def matrix(
+    cells: Sequence[Settings], name: str, *, update_golden: bool = False, chosen: Sequence[str] = ()
+) -> int:
     """Run a lab in every cell; returns the exit code: 0 all passed, 1 a verdict failed, 2 or 3 some had none.
 
     :raises LabError: what was asked for is wrong, or the matrix' own folder cannot be written.
@@ -34,7 +36,7 @@ def matrix(cells: Sequence[Settings], name: str, *, update_golden: bool = False)
     if update_golden:
         raise UserError("--golden takes one kernel and one architecture", mend="name them")
     lab = definition.find(name, cells[0].root)
-    done = run(cells, lab)
+    done = run(cells, lab, chosen)
     folder = cells[0].runs
     pairs = parity.of_cells(lab, done.cells, folder)
     done.parity = [pair.document() for pair in pairs]
@@ -44,15 +46,18 @@ def matrix(cells: Sequence[Settings], name: str, *, update_golden: bool = False)
     return done.code
 
 
-def run(cells: Sequence[Settings], lab: Lab) -> Matrix:
+def run(cells: Sequence[Settings], lab: Lab, chosen: Sequence[str] = ()) -> Matrix:
     """Bring every cell to its end.
+
+    :param chosen: options of the lab, ``NAME=NUMBER`` each.
 
     :raises UserError: a setting, the lab or a kernel is wrong; said before anything is started.
     :raises InfrastructureError: the matrix' folder cannot be written.
     """
+    lab.choose(chosen)
     settings = {}
     for one in cells:
-        setup.examine(one, lab.machine.recipe)
+        setup.examine(one, lab)
         settings[f"{catalog.find(one).name} {one.arch}"] = one
     first = cells[0]
     tuning.examine(lab)
@@ -71,12 +76,12 @@ def run(cells: Sequence[Settings], lab: Lab) -> Matrix:
         if stage is State.BUILDING:
             # A guest that is starved of its processor misses the deadlines of its phases.
             return ["nice", "-n", "10", *program, "lab.build", *cell.flags]
-        return [*program, "lab.scenario", lab.name, *cell.flags]
+        return [*program, "lab.scenario", lab.name, *cell.flags, *(f"--set={word}" for word in chosen)]
 
     def current(cell: Cell) -> str:
         one = settings[cell.name]
         with quiet():
-            return identity(manifest_of(one, lab, setup.build(one, lab.machine.recipe)).inputs)
+            return identity(manifest_of(one, lab, setup.build(one, lab)).inputs)
 
     expected = expected_s(first.runs, lab.name, [cell.name for cell in told])
     watcher = Watcher(told, console, expected_s=expected, slots=at_once)

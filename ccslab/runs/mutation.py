@@ -136,7 +136,7 @@ def mutate(settings: Settings, name: str, *, only: str = "", resume: bool = Fals
     proof = Proof(explained=explanations(lab), chance=frozenset(explanations(lab, chance=True)), only=only)
     mutation = Mutation(payload.fitted(lab, settings.store), only=only)
     setup.tidy(settings)
-    parts = setup.build(settings, lab.machine.recipe)
+    parts = setup.build(settings, lab)
     names = mutation.names
     wanted = Wanted(
         command="lab.mutate",

@@ -7,6 +7,8 @@ from ccslab.labs.guest import LEARNING
 from ccslab.labs.inspection import inspect
 from ccslab.labs.run import Run
 
+NEEDS = ("a server", "a workload", "protected domains")
+
 
 def run(run: Run) -> None:
     """Learn the workload, show the administrator what was learned, and keep it."""
