@@ -14,7 +14,7 @@ from ccslab.datafile import ANY, NUMBER, check, read_toml
 from ccslab.errors import UserError, unknown
 from ccslab.labs import phases
 from ccslab.labs.step import HttpStep, Step, http_status, parse_steps, texts
-from ccslab.settings import Number
+from ccslab.settings import ALL, Number
 
 
 @dataclass(frozen=True)
@@ -161,6 +161,23 @@ def find(name: str, root: Path, arch: str = "x86_64") -> Lab:
     if name not in names(root):
         raise unknown("lab", name, names(root))
     return dataclasses.replace(load(root / "labs" / name), arch=arch)
+
+
+def several(names_given: str, root: Path) -> list[str]:
+    """The labs that somebody names: one, some with commas, or ``all``.
+
+    :raises UserError: none is named, or one is not there (nearest suggested).
+    """
+    known = names(root)
+    wanted = (
+        known if names_given == ALL else [word.strip() for word in names_given.split(",") if word.strip()]
+    )
+    if not wanted:
+        raise UserError("no lab was named", mend="./inv lab.list shows them")
+    for name in wanted:
+        if name not in known:
+            raise unknown("lab", name, known)
+    return list(dict.fromkeys(wanted))
 
 
 HOW = "labs/apache-cgi shows how to write one"

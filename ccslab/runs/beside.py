@@ -74,7 +74,7 @@ def newest(cells: Sequence[Settings], lab: Lab) -> list[Path]:
     found = {id(one): current(one, lab) for one in cells}
     missing = [one for one in cells if found[id(one)] is None]
     if missing:
-        done = grid.run(missing, lab)
+        done = grid.run([lab], missing)
         for one, cell in zip(missing, done.cells, strict=True):
             if cell.state not in VERDICTS:
                 raise InfrastructureError(cell.why, where=cell.name, mend=f"see {shown_path(done.folder)}")

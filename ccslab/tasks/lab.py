@@ -23,7 +23,7 @@ def lab_build(settings: Settings) -> None:
     {**KERNEL, **ACCEL, **JOBS},
     positional=["name"],
     help={
-        "name": "which lab (lab.list shows them)",
+        "name": "which lab (lab.list shows them), several with commas, or all",
         "golden": "make this run's policy the golden one",
         "timings": "also say where the time went",
         "keep": "leave the guest of what fails first, for vm.console",
@@ -41,13 +41,17 @@ def lab_scenario(
 ) -> int:
     """Run a lab's phases, judge them, keep the evidence."""
     from ccslab.kernel import catalog
+    from ccslab.labs import definition
     from ccslab.runs import grid
     from ccslab.runs.scenario import scenario
 
-    cells = catalog.expand(settings)
-    if len(cells) > 1:
-        return grid.matrix(cells, name, update_golden=golden, chosen=set or ())
-    return scenario(cells[0], name, update_golden=golden, show_timings=timings, keep=keep, chosen=set or ())
+    cells, names = catalog.expand(settings), definition.several(name, settings.root)
+    if len(cells) * len(names) > 1:
+        labs = [definition.find(one, settings.root) for one in names]
+        return grid.matrix(labs, cells, update_golden=golden, chosen=set or ())
+    return scenario(
+        cells[0], names[0], update_golden=golden, show_timings=timings, keep=keep, chosen=set or ()
+    )
 
 
 @settings_task(
