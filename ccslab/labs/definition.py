@@ -163,15 +163,14 @@ def find(name: str, root: Path, arch: str = "x86_64") -> Lab:
     return dataclasses.replace(load(root / "labs" / name), arch=arch)
 
 
-def several(names_given: str, root: Path) -> list[str]:
+def several(given: str, root: Path) -> list[str]:
     """The labs that somebody names: one, some with commas, or ``all``.
 
     :raises UserError: none is named, or one is not there (nearest suggested).
     """
     known = names(root)
-    wanted = (
-        known if names_given == ALL else [word.strip() for word in names_given.split(",") if word.strip()]
-    )
+    words = [word.strip() for word in given.split(",") if word.strip()]
+    wanted = known if words == [ALL] else words
     if not wanted:
         raise UserError("no lab was named", mend="./inv lab.list shows them")
     for name in wanted:

@@ -32,7 +32,7 @@ SEVERAL = "labs"
 def matrix(
     labs: Sequence[Lab], cells: Sequence[Settings], *, update_golden: bool = False, chosen: Sequence[str] = ()
 ) -> int:
-    """Run each lab in every cell; returns the exit code: 0 all passed, 1 a verdict failed, 2 or 3 some had none.
+    """Run each lab in every cell; returns 0 if all passed, 1 if a verdict failed, 2 or 3 if some had none.
 
     :param chosen: options of the labs, ``NAME=NUMBER`` each.
     :raises LabError: what was asked for is wrong, or the matrix' own folder cannot be written.

@@ -46,12 +46,11 @@ def lab_scenario(
     from ccslab.runs.scenario import scenario
 
     cells, names = catalog.expand(settings), definition.several(name, settings.root)
+    chosen = set or ()
     if len(cells) * len(names) > 1:
         labs = [definition.find(one, settings.root) for one in names]
-        return grid.matrix(labs, cells, update_golden=golden, chosen=set or ())
-    return scenario(
-        cells[0], names[0], update_golden=golden, show_timings=timings, keep=keep, chosen=set or ()
-    )
+        return grid.matrix(labs, cells, update_golden=golden, chosen=chosen)
+    return scenario(cells[0], names[0], update_golden=golden, show_timings=timings, keep=keep, chosen=chosen)
 
 
 @settings_task(
