@@ -30,6 +30,7 @@ def compare(settings: Settings, name: str, folders: Sequence[str] = ()) -> int:
     :raises LabError: what was asked for is wrong, or a lab that had to be run came to no verdict.
     """
     lab = definition.find(name, settings.root)
+    definition.require(lab, "lab.compare", "attacks")
     if folders and len(folders) != 2:
         raise UserError(f"a comparison takes two runs, not {len(folders)}", where="--runs", mend="--runs A,B")
     if folders:
@@ -54,6 +55,7 @@ def on_a_par(settings: Settings, name: str) -> int:
     :raises LabError: as ``compare``.
     """
     lab = definition.find(name, settings.root)
+    definition.require(lab, "lab.parity", "a server", "rules")
     cells = catalog.expand(settings)
     if len(cells) == 1:
         cells = catalog.expand(dataclasses.replace(settings, arch=ALL))
