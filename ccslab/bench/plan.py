@@ -99,7 +99,7 @@ class _Plan(Record, frozen=True):
 
 
 class _Kinds(Loose, frozen=True):
-    kinds: dict[Text, Kind]
+    kinds: Annotated[dict[Text, Kind], Meta(min_length=1)]
 
 
 class _Plans(Parsed):

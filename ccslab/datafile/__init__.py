@@ -14,7 +14,7 @@ import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, get_args, get_origin, overload
 
 import msgspec
 from msgspec import Meta, field
@@ -31,6 +31,7 @@ from ccslab.datafile.kinds import (
     Lines,
     Loose,
     Number,
+    OneOrList,
     Parsed,
     Positive,
     Record,
@@ -41,6 +42,7 @@ from ccslab.datafile.kinds import (
 )
 from ccslab.datafile.place import Place, line_of, shown
 from ccslab.datafile.shape import ANY, NUMBER, Nothing, check
+from ccslab.datafile.unions import refuse_unsafe
 from ccslab.errors import UserError
 
 __all__ = [
@@ -58,6 +60,7 @@ __all__ = [
     "Meta",
     "Nothing",
     "Number",
+    "OneOrList",
     "Parsed",
     "Place",
     "Positive",
@@ -154,14 +157,14 @@ def part(data: Any, wanted: type[T]) -> T:
 
 
 def _converted(data: Any, wanted: Any) -> Any:
+    refuse_unsafe(wanted)
     return msgspec.convert(data, wanted, dec_hook=_own)
 
 
 def _own(wanted: Any, data: Any) -> Any:
     """A value of a type that msgspec does not know."""
-    if getattr(wanted, "__origin__", wanted) is re.Pattern:
-        return kinds.regex(data)
-    return wanted.from_data(data)
+    own = get_origin(wanted) or wanted
+    return kinds.regex(data) if own is re.Pattern else own.from_data(data, *get_args(wanted))
 
 
 def read_text_of(path: Path, mend: str, *, where: object = None) -> str:

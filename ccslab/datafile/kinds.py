@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import Annotated, Any, ClassVar, Self, TypeAlias
+from typing import Annotated, Any, ClassVar, Self, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from ccslab.datafile.place import Place
 from ccslab.errors import unknown
+
+T = TypeVar("T")
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,9 +69,9 @@ Text: TypeAlias = Annotated[
 ]
 """One line, not blank."""
 TextOrNothing: TypeAlias = Annotated[
-    str, Meta(pattern=rf"\A{_NO_CONTROLS}*\Z", description="a line of text (no control characters)")
+    str, Meta(pattern=rf"\A(?:(?=.*\S){_NO_CONTROLS}+)?\Z", description=f"{_LINE}, or empty")
 ]
-"""One line, which may be ""."""
+"""One line, or ""."""
 Lines: TypeAlias = Annotated[
     str,
     Meta(
@@ -146,6 +148,32 @@ class Word(Checked):
         if text not in cls.words:
             near = unknown(cls.noun, text, cls.words)
             raise Fault(near.what, mend=near.mend)
+
+
+class OneOrList(tuple[T, ...]):
+    """A value, or a list of such: a tuple in either case. A union would not do (:mod:`unions`)."""
+
+    listed: bool
+    """Whether it was written as a list."""
+
+    @classmethod
+    def from_data(cls, data: Any, item: Any) -> Self:
+        """The values.
+
+        :param item: the type of each.
+        :raises Fault: one is something else.
+        """
+        from ccslab.datafile import part  # noqa: PLC0415 (which itself needs the types)
+
+        listed = isinstance(data, list)
+        try:
+            made = cls(part(data, tuple[item, ...]) if listed else (part(data, item),))
+        except Fault as fault:
+            if listed or fault.place:
+                raise
+            raise Fault(f"{fault.what}; or a list of such", mend=fault.mend) from None
+        made.listed = listed
+        return made
 
 
 class Choice(Parsed):

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, TypeAlias
 
 from ccslab import progress
-from ccslab.datafile import Absolute, Inside, Meta, Record, Text, field, read_toml
+from ccslab.datafile import Absolute, Inside, Meta, OneOrList, Record, Text, field, read_toml
 from ccslab.errors import UserError, unknown
 from ccslab.kernel.series import Overlaid, Series, load_patches, load_series
 from ccslab.settings import path_of, resolved
@@ -26,7 +26,7 @@ _Name: TypeAlias = Annotated[
 _Version: TypeAlias = Annotated[
     str, Meta(pattern=r"\A(\*|[0-9]+(\.[0-9]+)*)\Z", description='a kernel version such as "6.12", or "*"')
 ]
-_Patches: TypeAlias = dict[_Version, Inside | tuple[Inside, ...]]
+_Patches: TypeAlias = dict[_Version, OneOrList[Inside]]
 
 
 class _Manifest(Record, frozen=True, kw_only=True):
@@ -41,7 +41,7 @@ class _Manifest(Record, frozen=True, kw_only=True):
     archive: Inside = ""
     sha256: Text = ""
     overlay: dict[Inside, Inside] = field(default_factory=dict)
-    patches: Annotated[_Patches, Meta(min_length=1)] = field(default_factory=lambda: {ANY: ()})
+    patches: Annotated[_Patches, Meta(min_length=1)] = field(default_factory=dict)
 
 
 HOW = "docs/patchsets.md shows how to write one"
@@ -155,7 +155,7 @@ def load(manifest: Path, store: Store) -> Patchset:
     for source in entry.overlay:
         _existing(folder, source, "overlay", manifest, folder=True)
     for version, files in entry.patches.items():
-        for name in (files,) if isinstance(files, str) else files:
+        for name in files:
             _existing(folder, name, f"patches: {version}", manifest)
     return Patchset(
         name=entry.name,
@@ -166,7 +166,10 @@ def load(manifest: Path, store: Store) -> Patchset:
         interface=entry.interface,
         fragment=_existing(folder, entry.fragment, "fragment", manifest) if entry.fragment else None,
         overlay=tuple(entry.overlay.items()),
-        patches=entry.patches,
+        patches={
+            version: tuple(files) if files.listed else files[0] for version, files in entry.patches.items()
+        }
+        or {ANY: ()},
     )
 
 

@@ -105,11 +105,12 @@ class Declared(Record, frozen=True):
     only: tuple[Only, ...] = ()
 
     def __post_init__(self) -> None:
-        arches = set(self.spellings[0].words) if self.spellings else {self.reference}
-        listed = ", ".join(sorted({self.reference, *arches}))
+        arches = {self.reference, *(arch for one in self.spellings for arch in one.words)}
         for number, one in enumerate(self.spellings):
-            if set(one.words) != arches or self.reference not in arches:
-                raise Fault(f"{one.name!r} must have a word for each of {listed}", "spelling", number)
+            if lacking := ", ".join(sorted(arches - set(one.words))):
+                raise Fault(
+                    f"{one.name!r} must have a word for each architecture: {lacking}", "spelling", number
+                )
         for arch in arches:
             words = [one.words[arch] for one in self.spellings]
             if len(set(words)) != len(words):

@@ -138,7 +138,9 @@ class _File(Record, frozen=True, kw_only=True):
 
     description: TextOrNothing = ""
     hostname: Annotated[str, _like(r"[a-z0-9][a-z0-9-]{0,62}", "a host name")]
-    root_password: Annotated[str, _like(f"{_CLEAN}+", "a password without colon and control characters")]
+    root_password: Annotated[
+        str, _like(rf"(?=.*\S){_CLEAN}+", "a password (not blank, no colon, no control characters)")
+    ]
     source_date_epoch: Annotated[int, Meta(ge=86400, le=2**32)]
     suites: _Suites
     packages: _Packages

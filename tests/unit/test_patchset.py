@@ -189,7 +189,10 @@ def test_an_archive_that_escapes_is_refused(tmp_path: Path, store: Store) -> Non
         (HEAD + "overlay = 5\n", "overlay: must be a table"),
         (HEAD + '[patches]\n"6.12" = "nosuch.diff"\n', "patches: 6.12: names nosuch.diff"),
         (HEAD + '[patches]\n"6.12" = ["/etc/passwd"]\n', "patches: 6.12 1: must be a path inside the folder"),
-        (HEAD + '[patches]\n"6.12" = 5\n', "patches: 6.12: must be a path inside the folder or a list"),
+        (
+            HEAD + '[patches]\n"6.12" = 5\n',
+            "patches: 6.12: must be a path inside the folder, not 5; or a list",
+        ),
         (HEAD + '[patches]\n"six" = "config.mine"\n', "patches: the key must be a kernel version"),
         (HEAD + "patches = 5\n", "patches: must be a table"),
     ],

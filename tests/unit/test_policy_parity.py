@@ -170,8 +170,14 @@ def test_our_own_table_is_well_formed():
     [
         (("reference =", "referenz ="), "unknown key 'referenz'"),
         (('reference = "x86_64"', ""), "lacks the key 'reference'"),
-        (('"x86_64"\n[[', '"sparc"\n[['), "spelling 1: 'library folder' must have a word for each of"),
-        (('i386 = "ld-linux.so.2"', ""), "spelling 2: 'dynamic loader' must have a word for each of"),
+        (
+            ('"x86_64"\n[[', '"sparc"\n[['),
+            "spelling 1: 'library folder' must have a word for each architecture",
+        ),
+        (
+            ('i386 = "ld-linux.so.2"', ""),
+            "spelling 2: 'dynamic loader' must have a word for each architecture",
+        ),
         (('"ld-linux.so.2"', '"i386-linux-gnu"'), "spelling: two have the same word for i386"),
         (('"i386-linux-gnu"', '"/usr/lib"'), "'/usr/lib' is more than one word"),
         (('arch = "i386"', 'arch = "sparc"'), "only 2: arch: unknown architecture 'sparc'"),
