@@ -33,16 +33,16 @@ def left(folder: Path, kernel: str, *, hole: bool = False, change: Results | Non
     results = change or sample.passed()
     results.lab, results.kernel = LAB.name, kernel
     call = sample.attack("reverse-connection", "Call back to the intruder's port")
-    call.records = {Phase.PERMISSIVE: [NOISE, CALL], Phase.ENFORCING: [NOISE, CALL]}
+    call.records = {"permissive": [NOISE, CALL], "enforcing": [NOISE, CALL]}
     outcomes = {"permissive": Outcome.UNLOGGED, "enforcing": Outcome.UNDENIED} if hole else {}
     mount = sample.attack("mount-new", "Hide the documents under an empty file system", **outcomes)
-    mount.records = {} if hole else {Phase.PERMISSIVE: [MOUNT], Phase.ENFORCING: [NOISE, MOUNT]}
+    mount.records = {} if hole else {"permissive": [MOUNT], "enforcing": [NOISE, MOUNT]}
     old = sample.attack("mount-old", "The same by mount(2)")
-    old.records = {Phase.ENFORCING: [MOUNT]}
+    old.records = {"enforcing": [MOUNT]}
     results.attacks = [call, mount, old]
     if hole:
-        results.checks.append(Check(Phase.DISABLED, "the interface is in /proc/ccs", False, "it is not"))
-        results.checks.append(Check(Phase.ATTACKED, "attack mount-new is denied", False, "undenied"))
+        results.checks.append(Check("disabled", "the interface is in /proc/ccs", False, "it is not"))
+        results.checks.append(Check("attacked", "attack mount-new is denied", False, "undenied"))
     folder.mkdir(parents=True)
     write_results(results, folder)
     return folder
@@ -99,10 +99,10 @@ def test_the_other_way_round_it_is_unexpected(tmp_path: Path, stock_and_patched:
 @pytest.mark.parametrize(
     ("mode", "outcome"),
     [
-        (Phase.DISABLED, Outcome.FAILED),  # the attack itself does not work there
-        (Phase.ENFORCING, Outcome.MISLED),
-        (Phase.ENFORCING, Outcome.UNDENIED),
-        (Phase.PERMISSIVE, Outcome.UNLOGGED),
+        ("disabled", Outcome.FAILED),  # the attack itself does not work there
+        ("enforcing", Outcome.MISLED),
+        ("enforcing", Outcome.UNDENIED),
+        ("permissive", Outcome.UNLOGGED),
     ],
 )
 def test_what_the_second_kernel_does_worse(tmp_path: Path, mode: Phase, outcome: Outcome) -> None:
@@ -117,7 +117,7 @@ def test_what_the_second_kernel_does_worse(tmp_path: Path, mode: Phase, outcome:
 def test_an_attack_that_does_not_work_on_the_first_kernel_proves_nothing(tmp_path: Path) -> None:
     a, b = left(tmp_path / "a", "stock-6.12", hole=True), left(tmp_path / "b", "6.12")
     results = comparison.read_results(a)
-    results.attacks[1].outcomes[Phase.DISABLED] = Outcome.FAILED
+    results.attacks[1].outcomes["disabled"] = Outcome.FAILED
     write_results(results, a)
     assert compare_runs(LAB, a, b).unexpected == ["attack mount-new"]
 
@@ -163,8 +163,8 @@ def attack(name: str, lab: Lab = LAB) -> definition.Attack:
 
 
 def test_the_control_is_that_of_the_attacks_own_record() -> None:
-    denied = AttackResult("x", "x", records={Phase.ENFORCING: [NOISE, MOUNT]})
-    logged = AttackResult("x", "x", records={Phase.PERMISSIVE: [NOISE, MOUNT]})
+    denied = AttackResult("x", "x", records={"enforcing": [NOISE, MOUNT]})
+    logged = AttackResult("x", "x", records={"permissive": [NOISE, MOUNT]})
     assert control_of(attack("mount-new"), denied) == "file mount"
     assert control_of(attack("mount-new"), AttackResult("x", "x"), logged) == "file mount"
     assert control_of(None, denied) == "file read"

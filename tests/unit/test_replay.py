@@ -32,7 +32,7 @@ def no_status(results: Results) -> None:
 
 
 def undenied(results: Results) -> None:
-    results.attacks[0].outcomes[Phase.ENFORCING] = Outcome.UNDENIED
+    results.attacks[0].outcomes["enforcing"] = Outcome.UNDENIED
 
 
 def without_attack(results: Results) -> None:
@@ -40,7 +40,7 @@ def without_attack(results: Results) -> None:
 
 
 def another_check(results: Results) -> None:
-    results.checks[0] = Check(Phase.BOOT, "the kernel is protected", False)
+    results.checks[0] = Check("boot", "the kernel is protected", False)
 
 
 def more_requests(results: Results) -> None:

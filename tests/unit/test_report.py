@@ -138,9 +138,9 @@ def test_a_run_that_broke_off_has_a_page(tmp_path: Path) -> None:
 def test_a_guest_writes_no_markup(folder: Path) -> None:
     results = sample.passed()
     plain = made(results, folder).scripts
-    results.checks.append(Check(Phase.ENFORCING, EVIL, False, EVIL))
+    results.checks.append(Check("enforcing", EVIL, False, EVIL))
     results.drift, results.error = [EVIL], EVIL
-    results.attacks[0].records[Phase.ENFORCING] = [EVIL]
+    results.attacks[0].records["enforcing"] = [EVIL]
     results.attacks[0].title = results.release = results.accel = EVIL
     results.policy_memory_bytes[EVIL] = 1
     (folder / "policy/enforcing/domain_policy.conf").write_text(
