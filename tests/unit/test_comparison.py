@@ -16,8 +16,8 @@ from ccslab.errors import UserError
 from ccslab.evidence import markdown
 from ccslab.evidence.results import write_results
 from ccslab.labs import definition
-from ccslab.labs.definition import Lab
 from ccslab.labs.attacking import Outcome
+from ccslab.labs.definition import Lab
 from ccslab.results import Check, Results, Row
 from ccslab.runs import comparison
 from ccslab.runs.comparison import Finding, compare_runs, control_of
@@ -152,7 +152,10 @@ def test_the_terminal_fits(tmp_path: Path, stock_and_patched: tuple[Path, Path])
         ({"lab": "other-lab"}, "is a run of other-lab, not of apache-cgi"),
         ({"finished": False, "error": "it panicked"}, "did not come to its end: it panicked"),
         ({"arch": "i386"}, "one run is on x86_64, the other on i386"),
-        ({"grids": [sample.attacks()]}, "have not the same attacks: mount-new, mount-old, reverse-connection"),
+        (
+            {"grids": [sample.attacks()]},
+            "have not the same attacks: mount-new, mount-old, reverse-connection",
+        ),
         ({"grids": []}, "lab apache-cgi tries no attacks - name a lab that does"),
     ],
 )

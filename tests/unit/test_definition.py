@@ -100,9 +100,7 @@ def test_a_whole_lab_is_read(tmp_path: Path) -> None:
 
 def test_what_may_be_left_out_has_defaults(tmp_path: Path) -> None:
     needed = {key: LAB[key] for key in ("title", "phases", "protected", "exempt")}
-    lab = definition.load(
-        write(tmp_path, lab=needed, machine={"recipe": MACHINE["recipe"]}, logwatch={})
-    )
+    lab = definition.load(write(tmp_path, lab=needed, machine={"recipe": MACHINE["recipe"]}, logwatch={}))
     assert lab.machine == MachineSpec("webserver", cpus=2, memory_mib=1024, backup_disk_mib=0)
     assert (lab.services, lab.logwatch) == ({}, None)
 
@@ -175,7 +173,12 @@ def test_any_value_in_any_place_is_read_or_refused(tmp_path: Path, part: str, ke
         ("machine", "memory_mib", "0", "memory_mib must be a whole number, 64 or more"),
         ("lab", "protected", "[]", "protected must be a list of texts"),
         ("lab", "phases", "[]", "phases must be a list of texts"),
-        ("lab", "phases", '["disabeld"]', "lab.toml: phases: unknown phase 'disabeld' - did you mean disabled?"),
+        (
+            "lab",
+            "phases",
+            '["disabeld"]',
+            "lab.toml: phases: unknown phase 'disabeld' - did you mean disabled?",
+        ),
         ("lab", "phases", '["tuned", "tuned"]', "lab.toml: phase tuned comes twice - name it once"),
         ("lab", "machine", "5", "lab.toml: [machine]"),
         ("lab", "logwatch", "5", "lab.toml: [logwatch]"),

@@ -12,7 +12,6 @@ import pytest
 from rich.console import Console
 
 from ccslab.evidence import table
-from ccslab.labs.attacking import Outcome
 from ccslab.results import Cell, Check, Grid, Measure, Phase, Results, Row
 
 RUN = Path("runs/sample-lab-x86_64-6.12-20251122T120000Z")
