@@ -325,8 +325,9 @@ def test_a_denial_that_is_none(world: World) -> None:
     assert world.failed == [("logwatch", "the denial is in the administrator's mailbox")]
 
 
-def test_a_log_watch_that_the_lab_does_not_define(tmp_path: Path) -> None:
-    world = World(tmp_path, logwatch=None, attacks=(), phases=("disabled", "logwatch"))
+@pytest.mark.parametrize("lacking", [{"logwatch": None}, {"attacks": ()}])
+def test_a_log_watch_that_has_nothing_to_watch(tmp_path: Path, lacking: dict[str, Any]) -> None:
+    world = World(tmp_path, phases=("disabled", "logwatch"), **lacking)
     world.serve()
     with pytest.raises(UserError, match=r"lab\.toml: phase logwatch needs \[logwatch\] and an attack"):
         world.run.go()
