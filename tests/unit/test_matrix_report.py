@@ -167,12 +167,12 @@ def test_what_a_run_does_now_is_told_by_the_phase_that_ended() -> None:
     (cell,) = running("k/a")
     note(cell, "Booting 6.12 with tcg ...")
     assert cell.note == "Booting 6.12 with tcg ..."
-    for name in (*evidence_sample.PHASES, "a-phase-of-its-own"):
+    for name in (*evidence_sample.PHASES, "a_lab_s_2nd_phase"):
         phase = Phase(name, 10.5, {"request": 20, "violation": 3})
         note(cell, phase_line(phase, evidence_sample.passed()).plain)
         assert cell.note == f"phase {name} is over"
     note(cell, "a table's line, \x1b[31mwhich is none")
-    assert cell.note == "phase a-phase-of-its-own is over"
+    assert cell.note == "phase a_lab_s_2nd_phase is over"
 
 
 def test_a_terminal_sees_every_cell_and_what_it_does() -> None:

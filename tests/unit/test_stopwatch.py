@@ -95,3 +95,10 @@ def test_what_no_phase_waited_for_has_no_column() -> None:
     results = Results("sample-lab", "x86_64", "6.12", phases=[Phase("boot", 1.0)])
     results.phases[0].spent = {What.SSH: Spent(0.5, 1)}
     assert [column.header for column in timings(results).columns] == ["phase", "all", "ssh"]
+
+
+def test_a_phase_s_name_is_no_markup_and_steers_nothing() -> None:
+    results = Results("sample-lab", "x86_64", "6.12", phases=[Phase("[/x]\x1b[2J", 1.0)])
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    console.print(timings(results))
+    assert "[/x]\\x1b[2J" in console.file.getvalue()  # type: ignore[attr-defined]
