@@ -116,8 +116,8 @@ class Guest:
 
     def typed(self, command: str, *, timeout_s: float = 60.0) -> str:
         self.typed_commands.append(command)
-        if found := re.fullmatch(r"date -s '(.*)'", command):
-            self.state.clock = found[1]
+        if clock := re.fullmatch(r"date -s '(.*)'", command):
+            self.state.clock = clock[1]
         due = self.lab.logwatch is not None and self.state.clock == self.lab.logwatch.hour
         if command == "pkill -HUP -x cron" and self.cron and due:
             self.state.mailbox += "".join(f"{one.domain}\n{one.request}\n" for one in self.state.rejected)

@@ -450,9 +450,9 @@ def test_the_phase_attacked_waits_for_the_attackers(tmp_path: Path, monkeypatch:
             waits.set()
             finish(run)
 
-        return body if name == "attacked" else found(name)
+        return body if name == "attacked" else original(name)
 
-    found, finish = phases.find, phases.find("attacked")
+    original, finish = phases.find, phases.find("attacked")
     monkeypatch.setattr(attackers.attacking, "attempt", slow)
     monkeypatch.setattr(phases, "find", find)
     with world.run:
