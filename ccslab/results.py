@@ -108,6 +108,8 @@ class Row:
     """By column; one that is not there was not tried."""
     group: str = ""
     """Under which heading it stands, in a grid of many rows."""
+    columns: list[str] = field(default_factory=list)
+    """Where it is to be tried, if not in every column."""
 
 
 @dataclass
@@ -136,7 +138,7 @@ class Grid:
 
     def right(self, row: Row) -> bool:
         """Whether a row was tried in each column, and each cell is right."""
-        return all(column in row.cells and row.cells[column].right for column in self.columns)
+        return all(column in row.cells and row.cells[column].right for column in row.columns or self.columns)
 
     @property
     def wrong(self) -> list[Row]:
@@ -221,7 +223,7 @@ class Results:
 def reason(grid: Grid, row: Row) -> str:
     """Why a row is not right, as a person is told it; "" if it is."""
     parts = []
-    for column in grid.columns:
+    for column in row.columns or grid.columns:
         cell = row.cells.get(column)
         if cell is None:
             parts.append(f"{column}: it was not tried")

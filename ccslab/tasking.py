@@ -182,7 +182,10 @@ def settings_task(
             cells = catalog.expand(settings)
             return body(cells[0], **given) if len(cells) == 1 else _each(body, cells, given)
 
-        mine = list(inspect.signature(body).parameters.values())[1:]
+        mine = [
+            one.replace(default=None) if one.default == () else one
+            for one in list(inspect.signature(body).parameters.values())[1:]
+        ]
         more = [
             # invoke takes the default's type for the flag's, except None's.
             inspect.Parameter(
@@ -194,6 +197,7 @@ def settings_task(
         run.__signature__ = inspect.Signature([context, *mine, *more])  # type: ignore[attr-defined]
         told = {**{name: text for name, (_, text) in flags.items()}, **(help or {})}
         several = [name for name, (default, _) in flags.items() if default == ()]
+        several += options.pop("iterable", [])
         return lab_task(help=told, iterable=several, **{"positional": [], **options})(run)
 
     return wrap

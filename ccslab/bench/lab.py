@@ -93,9 +93,10 @@ def run(settings: Settings, name: str) -> int:
     :raises LabError: its machine cannot be built, does not boot, or does not answer.
     """
     lab = definition.find(name, settings.root, settings.arch)
+    definition.require(lab, "bench.lab", "a server", "a workload", "protected domains")
     calls, wanted = requests(lab)
     domains, exceptions = tuning.golden(lab)
-    parts, programs = setup.build(settings, lab.machine.recipe), program.made(settings)
+    parts, programs = setup.build(settings, lab), program.made(settings)
     begun = time.monotonic()
     with runs.create(settings.runs / FOLDER, lab=name, arch=settings.arch, kernel=settings.kernel) as living:
         machine = setup.machine(settings, lab, parts, living.folder / "guest", icount=True)

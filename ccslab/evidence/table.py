@@ -144,7 +144,8 @@ def _grid(grid: Grid, results: Results) -> Table:
     if len(grid.rows) > ROWS and all(row.group for row in grid.rows):
         for group in dict.fromkeys(row.group for row in grid.rows):
             rows = [row for row in grid.rows if row.group == group]
-            table.add_row(Text(one_line(group)), *(_share(grid, rows, column) for column in grid.columns))
+            name = Text(f"{one_line(group)} ({len(rows)})")
+            table.add_row(name, *(_share(grid, rows, column) for column in grid.columns))
         shown = grid.wrong if grid.judged else ()
     for row in shown:
         if results.error and not row.cells:
@@ -163,7 +164,7 @@ def _cell(grid: Grid, row: Row, column: str) -> Text:
 
 
 def _share(grid: Grid, rows: Sequence[Row], column: str) -> Text:
-    """Of a group in one column: what all got, if that is one; how many are right, if they are judged."""
+    """Of a group in one column: what it got; how many are right, if some are not."""
     cells = [row.cells[column] for row in rows if column in row.cells]
     right = sum(cell.right for cell in cells)
     if not cells:
@@ -171,7 +172,7 @@ def _share(grid: Grid, rows: Sequence[Row], column: str) -> Text:
     if grid.judged and right < len(cells):
         return Text(f"{right} of {len(cells)} !", STYLES["failed"])
     kinds = "/".join(dict.fromkeys(one_line(cell.got) for cell in cells))
-    return Text(f"{kinds} {len(cells)}", STYLES["passed"] if grid.judged else "")
+    return Text(kinds, STYLES["passed"] if grid.judged else "")
 
 
 def _measures(results: Results) -> Iterator[Table]:

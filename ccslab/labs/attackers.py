@@ -109,7 +109,9 @@ class Attackers:
         with machine:
             machine.boot()
             guest = Guest(machine, original.lab, original.folder)
-            witness = Witness(guest, self.folder, self.results.checks.append, prefix=f"{mode}-")
+            witness = Witness(
+                machine, self.folder, self.results.checks.append, guest=guest, prefix=f"{mode}-"
+            )
             try:
                 for attack in guest.lab.attacks:
                     if self._over.is_set():

@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ccslab.datafile import check, read_toml
+from ccslab.datafile import ANY, NUMBER, check, read_toml
 from ccslab.errors import UserError, unknown
 from ccslab.labs import phases
 from ccslab.labs.step import HttpStep, Step, http_status, parse_steps, texts
+from ccslab.settings import ALL, Number
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,36 @@ class Attack:
 class MachineSpec:
     """What a lab's guest is: ``[machine]`` of lab.toml."""
 
-    recipe: str
+    boot: str = "image"
+    """``image``, made by a recipe; or ``initramfs``: busybox with ``guest/init`` as its first program."""
+    recipe: str = ""
     cpus: int = 2
     memory_mib: int = 1024
     backup_disk_mib: int = 0
+
+    @property
+    def small(self) -> bool:
+        """Whether it is a guest of busybox that works by itself."""
+        return self.boot == "initramfs"
+
+
+@dataclass(frozen=True)
+class Option:
+    """A number that whoever starts a run may choose: a table of ``[options]`` of lab.toml."""
+
+    default: float
+    least: float
+    most: float
+    help: str
+
+    def read(self, name: str, given: object) -> float:
+        """The number that was given.
+
+        :raises UserError: it is none, or out of range.
+        """
+        whole = isinstance(self.default, int)
+        number = Number(self.least, self.most, whole=whole).read(name, given)
+        return int(number) if whole else number
 
 
 @dataclass(frozen=True)
@@ -77,6 +104,7 @@ class Lab:
     services: Mapping[str, str]
     """Service -> command that prints the PIDs that must not change."""
     logwatch: Logwatch | None
+    options: Mapping[str, Option]
     workload: tuple[Step, ...]
     forgotten: tuple[Step, ...]
     repair: tuple[Step, ...]
@@ -99,6 +127,21 @@ class Lab:
         """What attackers and visitors upload, and how what depends on the architecture is made."""
         return self.folder / "payloads"
 
+    def choose(self, given: Sequence[str]) -> dict[str, float]:
+        """Its options, those that were given as ``NAME=NUMBER`` among them.
+
+        :raises UserError: there is no such option, or it cannot be that.
+        """
+        chosen = {name: option.default for name, option in self.options.items()}
+        for word in given:
+            name, equals, number = word.partition("=")
+            if name not in self.options:
+                raise _in("--set", unknown("option", name, self.options))
+            if not equals:
+                raise UserError(f"option {name} needs a number", where="--set", mend=f"--set {name}=1")
+            chosen[name] = self.options[name].read(f"--set {name}", number)
+        return chosen
+
     def guards(self, domain: str) -> bool:
         """Whether a domain is a protected one or below one."""
         return any(domain == top or domain.startswith(f"{top} ") for top in self.protected)
@@ -120,10 +163,43 @@ def find(name: str, root: Path, arch: str = "x86_64") -> Lab:
     return dataclasses.replace(load(root / "labs" / name), arch=arch)
 
 
+def several(given: str, root: Path) -> list[str]:
+    """The labs that somebody names: one, some with commas, or ``all``.
+
+    :raises UserError: none is named, or one is not there (nearest suggested).
+    """
+    known = names(root)
+    words = [word.strip() for word in given.split(",") if word.strip()]
+    wanted = known if words == [ALL] else words
+    if not wanted:
+        raise UserError("no lab was named", mend="./inv lab.list shows them")
+    for name in wanted:
+        if name not in known:
+            raise unknown("lab", name, known)
+    return list(dict.fromkeys(wanted))
+
+
 HOW = "labs/apache-cgi shows how to write one"
-_OPTIONAL = {"services", "logwatch"}
-_REQUIRED = {"title", "phases", "machine", "protected", "exempt"}
-_MACHINE = {"recipe": str, "cpus?": int, "memory_mib?": int, "backup_disk_mib?": int}
+PARTS: Mapping[str, tuple[Callable[[Lab], object], str]] = {
+    "a workload": (lambda lab: lab.workload, "write workload.toml: steps, each begun with [[step]]"),
+    "a repair": (lambda lab: lab.repair, "write [[repair]] steps in workload.toml"),
+    "attacks": (lambda lab: lab.attacks, "write attacks.toml: each begun with [[attack]]"),
+    "protected domains": (lambda lab: lab.protected, 'write protected = ["<kernel> /usr/sbin/..."]'),
+    "rules": (lambda lab: lab.rules.is_file(), "write generalise.toml"),
+    "a log watch": (lambda lab: lab.logwatch, "write [logwatch] with mailbox and hour"),
+    "trials": (lambda lab: (lab.folder / "trials.toml").is_file(), "write trials.toml"),
+    "a server": (lambda lab: not lab.machine.small, 'write [machine] recipe = "..."'),
+    "a small guest": (lambda lab: lab.machine.small, 'write [machine] boot = "initramfs"'),
+}
+"""What a lab may have: whether it has it, and how it is given."""
+_OPTIONAL = {"services", "logwatch", "protected", "exempt", "options"}
+_REQUIRED = {"title", "phases", "machine"}
+_MACHINE = {
+    "boot?": frozenset({"image", "initramfs"}),
+    **dict.fromkeys(("cpus?", "memory_mib?", "backup_disk_mib?"), int),
+    "recipe?": str,
+}
+_OPTIONS = {ANY: {"default": NUMBER, "least": NUMBER, "most": NUMBER, "help": str}}
 _LOGWATCH = {"mailbox": str, "hour": str}
 
 
@@ -138,36 +214,52 @@ def load(folder: Path) -> Lab:
     for key in sorted(_REQUIRED - set(entry)):
         raise UserError(f"lacks the key {key!r}", where=main, mend=HOW)
     steps = folder / "workload.toml"
-    workload = _toml(steps)
+    workload = _toml(steps) if steps.is_file() else {}
     _only(workload, {"step", "forgotten", "repair"}, steps)
     lab = Lab(
         name=folder.name,
         title=_text(entry, "title", main),
         folder=folder,
-        phases=_phases(entry, main),
+        phases=_phases(entry, folder),
         machine=_machine(entry["machine"], main),
-        protected=_texts(entry, "protected", main),
-        exempt=_texts(entry, "exempt", main),
+        protected=_texts(entry, "protected", main) if "protected" in entry else (),
+        exempt=_texts(entry, "exempt", main) if "exempt" in entry else (),
         services=texts(entry, "services", str(main)),
         logwatch=_logwatch(entry.get("logwatch"), main),
+        options=_options(entry.get("options", {}), main),
         workload=parse_steps(workload.get("step", []), folder, f"{steps} [[step]]"),
         forgotten=parse_steps(workload.get("forgotten", []), folder, f"{steps} [[forgotten]]"),
         repair=parse_steps(workload.get("repair", []), folder, f"{steps} [[repair]]"),
         attacks=_attacks(folder),
     )
-    if not lab.workload:
-        raise UserError("has no workload", where=steps, mend="write steps, each begun with [[step]]")
     _names_differ((*lab.workload, *lab.forgotten), steps)
+    for name in lab.phases:
+        require(lab, f"phase {name}", *phases.needs(name, lab.folder))
     return lab
 
 
-def _phases(entry: Mapping[str, Any], main: Path) -> tuple[str, ...]:
+def require(lab: Lab, who: str, *parts: str) -> None:
+    """Refuse a lab that lacks what somebody needs of it.
+
+    :param who: the phase or the command.
+    :param parts: names of :data:`PARTS`.
+    :raises UserError: it lacks one of them; says which and how to give it.
+    """
+    for part in parts:
+        if not PARTS[part][0](lab):
+            raise UserError(
+                f"{who} needs {part}, and lab {lab.name} has none", where=lab.folder, mend=PARTS[part][1]
+            )
+
+
+def _phases(entry: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
+    main = folder / "lab.toml"
     names = _texts(entry, "phases", main)
     for number, name in enumerate(names):
         if name in names[:number]:
             raise UserError(f"phase {name} comes twice", where=main, mend="name it once")
         try:
-            phases.find(name)
+            phases.find(name, folder)
         except UserError as error:
             raise _in(f"{main}: phases", error) from error
     return names
@@ -176,12 +268,23 @@ def _phases(entry: Mapping[str, Any], main: Path) -> tuple[str, ...]:
 def _machine(table: Any, main: Path) -> MachineSpec:
     where = f"{main}: [machine]"
     check(table, _MACHINE, where)
+    boot = table.get("boot", MachineSpec.boot)
+    if (boot == "image") != ("recipe" in table):
+        raise UserError(
+            'needs recipe = "..." or boot = "initramfs"', where=where, mend="name one of rootfs/recipes"
+        )
     return MachineSpec(
-        recipe=table["recipe"],
+        boot=boot,
+        recipe=table.get("recipe", ""),
         cpus=_number(table, "cpus", MachineSpec.cpus, where, least=1),
         memory_mib=_number(table, "memory_mib", MachineSpec.memory_mib, where, least=64),
         backup_disk_mib=_number(table, "backup_disk_mib", 0, where),
     )
+
+
+def _options(table: Any, main: Path) -> dict[str, Option]:
+    check(table, _OPTIONS, f"{main}: [options]")
+    return {name: Option(**entry) for name, entry in table.items()}
 
 
 def _logwatch(table: Any, main: Path) -> Logwatch | None:
@@ -205,14 +308,12 @@ def _names_differ(steps: Iterable[Step], where: Path) -> None:
 
 def _attacks(folder: Path) -> tuple[Attack, ...]:
     path = folder / "attacks.toml"
-    document = _toml(path)
+    document = _toml(path) if path.is_file() else {}
     _only(document, {"attack"}, path)
     entries = document.get("attack", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise UserError("attacks must be an array of tables", where=path, mend="begin each with [[attack]]")
     attacks = tuple(_attack(entry, folder, path) for entry in entries)
-    if not attacks:
-        raise UserError("has no attacks", where=path, mend="begin each with [[attack]]: one at least")
     seen: set[str] = set()
     for attack in attacks:
         if attack.name in seen:
@@ -260,7 +361,7 @@ def _regex(text: Any, where: str) -> re.Pattern[str]:
 
 
 def _toml(path: Path) -> dict[str, Any]:
-    return read_toml(path, mend="a lab needs lab.toml, workload.toml, attacks.toml")
+    return read_toml(path, mend=HOW)
 
 
 def _only(entry: Mapping[str, Any], known: set[str], where: object) -> None:

@@ -4,22 +4,36 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from ccslab.errors import LabError
+from ccslab.errors import LabError, UserError
+from ccslab.kernel.catalog import STOCK
 from ccslab.labs import phases
 from ccslab.labs.definition import Lab
 from ccslab.labs.keeping import Keeper
+from ccslab.labs.splats import BOOT, Witness
 from ccslab.results import Check, Grid, Measure, Phase, Results
+from ccslab.rootfs.initramfs import Entry
+from ccslab.vm.death import GuestDied
+from ccslab.vm.kernelline import splice
+from ccslab.vm.machine import Machine
 
 if TYPE_CHECKING:
     from ccslab.labs.server import Server
+    from ccslab.labs.smallguest import Bench
 
 Observer = Callable[[Phase], None]
+LAST_LINES = 6
+BOOT_S = 120.0
+
+
+class _KernelDied(Exception):
+    """The kernel under test died: a finding, after which nothing can be asked of it."""
 
 
 class Run:
@@ -27,6 +41,7 @@ class Run:
 
     :param folder: where what the run leaves goes.
     :param observe: told of each phase as it ends.
+    :param options: what was chosen of the lab's, by name.
     :param update_golden: make this run's policy the golden one.
     :param keeper: keeps the guest of what fails first.
     """
@@ -38,12 +53,14 @@ class Run:
         folder: Path,
         *,
         observe: Observer,
+        options: Mapping[str, float] | None = None,
         update_golden: bool = False,
         keeper: Keeper | None = None,
     ) -> None:
         self.lab = lab
         self.results = results
         self.folder = folder
+        self.options = {name: option.default for name, option in lab.options.items()} | {**(options or {})}
         self.update_golden = update_golden
         self.keeper = keeper or Keeper(folder, wanted=False, tell=print)
         self.current = Phase("")
@@ -52,6 +69,10 @@ class Run:
         self._began = time.monotonic()
         self._beside: dict[str, Phase] = {}
         self._server: Server | None = None
+        self._bench: Bench | None = None
+        self._witness: Witness | None = None
+        self.machine: Machine
+        """The small guest that runs."""
         self._guests = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -69,26 +90,89 @@ class Run:
         return self._server
 
     def serve(self, server: Server) -> None:
-        """Begin with this guest; it has booted."""
+        """Begin with this guest, which is not booted yet."""
         self._server = server
+        self._witness = server.witness
         if server.attackers:
             self._guests.enter_context(server.attackers)
 
+    @property
+    def bench(self) -> Bench:
+        """What small guests are made on."""
+        assert self._bench, "the lab's machine is one that boots an initramfs"
+        return self._bench
+
+    def work_on(self, bench: Bench) -> None:
+        """Make guests of what is there: a built kernel, and the host."""
+        self._bench = bench
+
+    @property
+    def patched(self) -> bool:
+        """Whether the kernel has a patchset, and is to have its controls."""
+        return not self.results.kernel.startswith(STOCK)
+
+    def small(self, files: Mapping[str, Entry], *, until: str) -> Machine:
+        """A guest of busybox with the lab's ``guest/init``, booted until its console matches.
+
+        It ends with the run. What its kernel reports of its own mistakes fails the phase it comes in.
+
+        :param files: what else is in it, by path.
+        :raises GuestDied: it dies, or is silent.
+        """
+        guest = self.bench.guest(self.lab.folder, self.lab.machine, files, self.folder)
+        self.machine = self._guests.enter_context(guest)
+        self._witness = Witness(self.machine, self.folder, self.results.checks.append)
+        self.machine.boot(BOOT_S, until=until)
+        return self.machine
+
+    def expect(self, pattern: str, timeout_s: float) -> re.Match[str]:
+        """Wait until the small guest's console shows what matches.
+
+        :param pattern: a regular expression, matched once.
+        :raises GuestDied: the guest dies, or is silent for so long.
+        """
+        _, match = self.machine.console.expect(pattern, timeout_s)
+        return match
+
+    def console_log(self) -> str:
+        """All that the small guest's console has shown, kernel's messages taken out."""
+        text = (self.machine.folder / "console.log").read_text(errors="replace").replace("\r", "")
+        return splice(text).text
+
     def go(self) -> None:
-        """All phases in order.
+        """All phases in order; a guest whose kernel dies has failed, and the run is over.
 
         :raises LabError: the world failed; what was found out until then is in the results.
         """
-        bodies = {name: phases.find(name) for name in self.lab.phases}
+        bodies = {name: phases.find(name, self.lab.folder) for name in self.lab.phases}
         *_, last = (name for name in bodies if name not in self._beside)
-        for name, body in bodies.items():
-            with self.phase(name):
-                if self._server:
-                    self._server.look()
-                body(self)
-                if name == last and self._server:
-                    self._server.close_down()
+        with contextlib.suppress(_KernelDied):
+            if self._server:
+                with self.phase(BOOT):
+                    self._server.guest.machine.boot()
+                    self._server.guest.machine.login()
+            for name, body in bodies.items():
+                with self.phase(name):
+                    if self._server:
+                        self._server.look()
+                    self._do(body)
+                    if name == last and self._server:
+                        self._server.close_down()
         self.results.finished = True
+
+    def _do(self, body: phases.Body) -> None:
+        """A phase; what a lab's own module does wrong is told by its line."""
+        try:
+            body(self)
+        except LabError:
+            raise
+        except Exception as error:
+            path = self.lab.folder / phases.OWN
+            if not path.is_file():
+                raise
+            raise UserError(
+                f"phase {self.current.name} broke: {phases.place(error, path)}", where=path, mend="correct it"
+            ) from error
 
     # What phases leave
 
@@ -118,22 +202,33 @@ class Run:
         started = time.monotonic()
         try:
             yield phase
-            if self._server and not beside:
-                self._server.witness.hear(name)
+            if self._witness and not beside:
+                self._witness.hear(name)
             self._keep_failed(phase)
+        except GuestDied as death:
+            self._break_off(phase, "" if death.kernel else str(death))
+            if not death.kernel:
+                raise
+            last = " | ".join(line for line in death.last[-LAST_LINES:] if line.strip())
+            self.check("the guest's kernel survives", False, f"{death.reason}: {last}")
+            raise _KernelDied from death
         except BaseException as error:
-            # Told to the observer below, who must not call this phase passed.
-            self.results.error = str(error) or type(error).__name__
-            if self._server and not beside:
-                self.keeper.keep(self._server.guest.machine, f"{name} broke off")
-                with contextlib.suppress(LabError):  # the first error is the one to be told
-                    self._server.witness.hear(name)
+            self._break_off(phase, str(error) or type(error).__name__)
             raise
         finally:
             if not beside:
                 spent = self._server.guest.stopwatch.take() if self._server else {}
                 phase.add(spent, time.monotonic() - started)
             self._observe(phase)
+
+    def _break_off(self, phase: Phase, error: str) -> None:
+        # Told to the observer, who must not call this phase passed.
+        self.results.error = error
+        if self._server and not phase.beside:
+            self.keeper.keep(self._server.guest.machine, f"{phase.name} broke off")
+        if self._witness and not phase.beside:
+            with contextlib.suppress(LabError):  # the first error is the one to be told
+                self._witness.hear(phase.name)
 
     def _keep_failed(self, phase: Phase) -> None:
         failed = any(check.phase == phase.name and not check.passed for check in self.results.checks)

@@ -42,7 +42,7 @@ class Server:
         """What it answered when TOMOYO was disabled, by the step's name."""
         self.pids: dict[str, str] = {}
         """Of its services, then."""
-        self.witness = Witness(guest, run.folder, run.results.checks.append)
+        self.witness = Witness(guest.machine, run.folder, run.results.checks.append, guest=guest)
         self.attackers: Attackers | None = None
         if attacking.PHASE in run.lab.phases:
             grid = run.grid(attacking.grid(run.lab.attacks))

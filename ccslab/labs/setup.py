@@ -14,8 +14,10 @@ from ccslab import progress
 from ccslab.errors import InfrastructureError, UserError
 from ccslab.kernel import catalog
 from ccslab.kernel import command as kernel
+from ccslab.labs import definition
 from ccslab.labs.attacking import WANTED
 from ccslab.labs.definition import Lab
+from ccslab.labs.smallguest import DEBUG_MEMORY_MIB, DEBUG_PATIENCE
 from ccslab.labs.splats import is_debug
 from ccslab.process import need, run
 from ccslab.rootfs import build as rootfs
@@ -29,11 +31,7 @@ from ccslab.vm.qemu import Disk, Hardware
 
 # What the images have; a kernel that calls another loader by itself is told of it.
 LOADER = "/sbin/ccs-init"
-# KASAN's shadow is an eighth of the memory, and what it keeps of freed objects another share; KASAN, lockdep
-# and the rest together make an emulated guest several times slower.
-DEBUG_MEMORY_MIB = 2048
 OVERHEAD_MIB = 512  # beside the guest's memory: QEMU's translated code, the harness and its ssh
-DEBUG_PATIENCE = 6.0
 DEBUG_APPEND = ("systemd.default_timeout_start_sec=600",)
 DISK_UUID = "7f0c6a52-4f0b-4c9e-9d6b-2008ccab0002"
 
@@ -43,7 +41,8 @@ class Parts:
     """What a lab's machine is made of."""
 
     kernel: Path
-    image: Path
+    image: Path | None
+    """None of a lab whose guests are made of an initramfs."""
     accel: accel.Accel
 
     @property
@@ -69,27 +68,46 @@ class Parts:
         return found
 
 
-def examine(settings: Settings, recipe: str) -> accel.Accel:
+def examine(settings: Settings, lab: Lab) -> accel.Accel:
     """Say what is wrong in what was asked for, before anything is waited for; returns the accelerator.
 
     :raises LabError: a name is unknown or its files are malformed, or the accelerator cannot be used here.
     """
     catalog.find(settings)
-    rootfs.load_recipe(recipe, settings.root)
-    return accel.choose(settings.accel, settings.store)
+    if lab.machine.recipe:
+        rootfs.load_recipe(lab.machine.recipe, settings.root)
+        return accel.choose(settings.accel, settings.store)
+    return accel.TCG
 
 
-def build(settings: Settings, recipe: str, *, update: bool = False) -> Parts:
+def build(settings: Settings, lab: Lab, *, update: bool = False) -> Parts:
     """Kernel and image, built if their inputs changed; and the accelerator this host can use.
 
     :raises LabError: as their stages say.
     """
-    chosen = examine(settings, recipe)
-    if settings.accel == "auto":
+    chosen = examine(settings, lab)
+    if settings.accel == "auto" and lab.machine.recipe:
         progress.console.print(f"accelerator: {chosen}")
     made = kernel.build(settings)
-    image = build_image(settings, recipe, update=update)
+    image = build_image(settings, lab.machine.recipe, update=update) if lab.machine.recipe else None
     return Parts(made, image, chosen)
+
+
+def build_all(settings: Settings) -> None:
+    """What the labs need: the kernel, and each recipe's image.
+
+    :raises LabError: as their stages say.
+    """
+    chosen = accel.choose(settings.accel, settings.store)
+    if settings.accel == "auto":
+        progress.console.print(f"accelerator: {chosen}")
+    labs = [definition.find(name, settings.root) for name in definition.names(settings.root)]
+    recipes = dict.fromkeys(lab.machine.recipe for lab in labs if lab.machine.recipe)
+    for recipe in recipes:
+        rootfs.load_recipe(recipe, settings.root)
+    kernel.build(settings)
+    for recipe in recipes:
+        build_image(settings, recipe)
 
 
 def build_image(settings: Settings, recipe: str, *, update: bool = False) -> Path:
@@ -151,6 +169,7 @@ def machine(
     :param network: where its forwards listen; None is where no other user reaches them.
     :param icount: one CPU whose time is its instructions, emulated whatever the host could do.
     """
+    assert parts.image, "the lab's machine boots an image"
     return Machine(
         parts.kernel / "bzImage",
         parts.image / "rootfs.img",

@@ -1,73 +1,73 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A guest of busybox that works by itself: its first program is a script (labs/controls, labs/interface)."""
+"""Guests of busybox that work by themselves: their first program is a script, ``guest/init`` of the lab."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ccslab.labs.setup import DEBUG_MEMORY_MIB, DEBUG_PATIENCE
-from ccslab.rootfs import busybox
+from ccslab.labs.definition import MachineSpec
+from ccslab.rootfs import busybox, programs
 from ccslab.rootfs.initramfs import Entry, File, pack
 from ccslab.settings import Settings
-from ccslab.vm import splat
 from ccslab.vm.machine import Machine
 from ccslab.vm.qemu import Hardware
 
 LOADERS = ("sbin/ccs-init", "sbin/tomoyo-init")
-BOOT_S = 120.0
-MEMORY_MIB = 256
+FOLDER = "guest"
+# KASAN's shadow is an eighth of the memory, and what it keeps of freed objects another share; KASAN, lockdep
+# and the rest together make an emulated guest several times slower.
+DEBUG_MEMORY_MIB = 2048
+DEBUG_PATIENCE = 6.0
 
 
 @dataclass(frozen=True)
-class SmallGuest:
-    """One, and what is in it.
+class Bench:
+    """What they are made on.
 
-    :param lab: its folder, with ``guest/init`` and ``guest/loader``.
-    :param files: what else is in it, by path.
+    :param kernel: the kernel's artifact folder.
+    :param release: what ``uname -r`` says there.
     """
 
     settings: Settings
-    lab: Path
-    files: Mapping[str, Entry]
+    kernel: Path
+    release: str
 
-    @contextmanager
-    def booted(self, kernel: Path, folder: Path, *, until: str) -> Iterator[Machine]:
-        """Boot it until its console matches.
+    def guest(self, lab: Path, spec: MachineSpec, files: Mapping[str, Entry], folder: Path) -> Machine:
+        """One, not yet started.
 
-        :param kernel: bzImage.
+        :param lab: its folder, with ``guest/init`` and ``guest/loader``.
+        :param files: what else is in it, by path.
         :param folder: of the run; console and initramfs go there.
-        :raises InfrastructureError: the guest dies or is silent.
         """
         folder.mkdir(parents=True, exist_ok=True)
         initrd = folder / "initramfs"
-        initrd.write_bytes(pack(self._tree()))
-        memory_mib, patience = (
-            (DEBUG_MEMORY_MIB, DEBUG_PATIENCE) if self.settings.debug else (MEMORY_MIB, 1.0)
-        )
-        with Machine(
-            kernel, None, folder / "guest",
-            initrd=initrd, append=("rdinit=/sbin/init", "loglevel=3"), forwards={},
-            hardware=Hardware(arch=self.settings.arch, cpus=1, memory_mib=memory_mib), patience=patience,
-        ) as machine:  # fmt: skip
-            machine.boot(BOOT_S, until=until)
-            yield machine
+        initrd.write_bytes(pack(self._tree(lab / FOLDER, files)))
+        memory_mib, patience = spec.memory_mib, 1.0
+        if self.settings.debug:
+            memory_mib, patience = max(memory_mib, DEBUG_MEMORY_MIB), DEBUG_PATIENCE
+        return Machine(
+            self.kernel / "bzImage", None, folder / FOLDER,
+            initrd=initrd, append=("rdinit=/sbin/init", "loglevel=3"), forwards={}, patience=patience,
+            hardware=Hardware(arch=self.settings.arch, cpus=spec.cpus, memory_mib=memory_mib),
+        )  # fmt: skip
 
-    def _tree(self) -> dict[str, Entry]:
-        guest = self.settings.root / self.lab / "guest"
+    def made(self, lab: Path, arch: str = "") -> Path:
+        """The folder of what the lab's ``src/Makefile`` makes.
+
+        :param arch: for whom; "" is the guest's.
+        """
+        shared = self.settings.root / programs.SHARED
+        return programs.made(
+            self.settings.store, "programs", lab / "src", arch or self.settings.arch, shared=shared
+        )
+
+    def _tree(self, guest: Path, files: Mapping[str, Entry]) -> dict[str, Entry]:
         loader = File((guest / "loader").read_bytes(), 0o755)
         return {
             **busybox.busybox(program=busybox.of(self.settings.arch, self.settings.store)),
             **dict.fromkeys(LOADERS, loader),
             "sbin/init": File((guest / "init").read_bytes(), 0o755),
-            **self.files,
+            **files,
         }
-
-
-def said(folder: Path) -> tuple[Path, str, list[splat.Splat]]:
-    """What the guest's console said: file, text, and the mistakes of its kernel."""
-    log = folder / "guest/console.log"
-    text = log.read_text(errors="replace")
-    return log, text, splat.parse(text.splitlines())

@@ -12,6 +12,7 @@ from ccslab.labs import leaks
 from ccslab.labs.guest import Guest
 from ccslab.labs.symbols import Symbols
 from ccslab.results import Check
+from ccslab.vm.machine import Machine
 from ccslab.vm.splat import Splat, parse
 
 FOLDER = "splats"
@@ -27,17 +28,25 @@ class Witness:
 
     :param folder: the run's; ``splats/001.txt`` and so on go there.
     :param tell: gets each check.
+    :param guest: of the machine, if it can be asked.
     :param prefix: what its files' names begin with, if the run has several guests.
     """
 
     def __init__(
-        self, guest: Guest, folder: Path, tell: Callable[[Check], None], *, prefix: str = ""
+        self,
+        machine: Machine,
+        folder: Path,
+        tell: Callable[[Check], None],
+        *,
+        guest: Guest | None = None,
+        prefix: str = "",
     ) -> None:
+        self.machine = machine
         self.guest = guest
         self.prefix = prefix
         self.folder = folder / FOLDER
         self.tell = tell
-        kernel = guest.machine.what.kernel.parent
+        kernel = machine.what.kernel.parent
         self.symbols = Symbols(kernel)
         self.debug = is_debug(kernel)
         self._heard: set[str] = set()
@@ -49,9 +58,9 @@ class Witness:
 
         :raises InfrastructureError: the traces cannot be given symbols.
         """
-        watch = self.guest.machine.watch
+        watch = self.machine.watch
         splats = watch.splats.take(timeout_s=SETTLE_S * watch.patience)
-        if phase == BOOT and self.guest.machine.alive():
+        if phase == BOOT and self.guest and self.machine.alive():
             # A guest from a checkpoint booted on another console; its kernel has not forgotten that yet.
             splats += parse(self.guest.root("dmesg --force-prefix")[1].splitlines())
         if not self._report(phase, splats) and phase not in self._heard:
@@ -60,6 +69,7 @@ class Witness:
 
     def examine(self, phase: str) -> None:
         """Ask a kernel at the end of its run: was a splat missed, did lockdep live, does memory leak?"""
+        assert self.guest
         taint = int(self.guest.root("cat /proc/sys/kernel/tainted")[1])
         marks = "".join(letter for letter, bit in TAINTS.items() if taint >> bit & 1)
         self._check(phase, "the kernel is not tainted", not marks, f"it is, by {marks}")

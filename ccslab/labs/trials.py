@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The controls' trials (``labs/controls/trials.toml``): what is tried, and what must come of it."""
+"""A lab's ``trials.toml``: calls, the controls that guard them, and what must come of each in each mode."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from ccslab.errors import UserError
 from ccslab.policy import language
 from ccslab.policy.acl import parse_acl
 
-FOLDER = Path("labs/controls")
-FILE = FOLDER / "trials.toml"
+FILE = "trials.toml"
 SHAPE = {
     "trial": [
         {
@@ -125,24 +124,12 @@ class Outcome:
     rules: tuple[str, ...] = ()
 
 
-def recalled(data: Mapping[str, Any]) -> Outcome:
-    """The outcome whose fields were kept as JSON data.
-
-    :raises UserError: it is none.
-    """
-    try:
-        records = tuple((mode, granted, request) for mode, granted, request in data["records"])
-        return Outcome(data["says"], records, tuple(data["rules"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"is no outcome of lab.controls: {error}", mend="leave out --resume") from error
-
-
-def read(root: Path) -> list[Trial]:
-    """The trials of a checkout.
+def read(folder: Path) -> list[Trial]:
+    """The trials of a lab.
 
     :raises UserError: the file is malformed, or a rule is none.
     """
-    path = root / FILE
+    path = folder / FILE
     document = read_toml(path)
     check(document, SHAPE, path)
     return [_trial(entry, f"{path}, trial {number}") for number, entry in enumerate(document["trial"], 1)]

@@ -27,6 +27,8 @@ def examine(lab: Lab, *, update_golden: bool = False) -> None:
     :param update_golden: whether the run is to write a golden policy.
     :raises UserError: one of them is missing or malformed, or the golden policy is another architecture's.
     """
+    if not lab.rules.is_file():
+        return
     rules(lab)
     drift(lab, DomainPolicy(), ExceptionPolicy())
     reference = declared(lab).reference
@@ -104,6 +106,11 @@ def golden_folder(lab: Lab) -> Path:
     return lab.folder.parent.parent / "policies" / lab.name
 
 
+def has_golden(lab: Lab) -> bool:
+    """Whether the lab has a golden policy."""
+    return (golden_folder(lab) / DOMAIN_FILE).is_file()
+
+
 def golden(lab: Lab) -> tuple[str, str]:
     """The golden policy's text, of domains and of exceptions, in the words of the lab's architecture.
 
@@ -115,14 +122,14 @@ def golden(lab: Lab) -> tuple[str, str]:
     return table.translate(domains, lab.arch), table.translate(exceptions, lab.arch)
 
 
-def drift(lab: Lab, tuned: DomainPolicy, exceptions: ExceptionPolicy) -> list[str]:
-    """Golden policy against this run's, a line each; empty when they mean the same or none is golden.
+def drift(lab: Lab, tuned: DomainPolicy, exceptions: ExceptionPolicy) -> list[str] | None:
+    """Golden policy against this run's, a line each; empty when they mean the same, None when there is none.
 
     What the architectures' table declares is no drift.
     """
     folder = golden_folder(lab)
-    if not (folder / DOMAIN_FILE).is_file():
-        return []
+    if not has_golden(lab):
+        return None
     golden = parse_domain_policy(_text(folder / DOMAIN_FILE), str(folder / DOMAIN_FILE))
     wanted = parse_exception_policy(_text(folder / EXCEPTION_FILE), str(folder / EXCEPTION_FILE))
     table = declared(lab)

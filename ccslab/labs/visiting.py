@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ccslab.errors import UserError
 from ccslab.labs import setup
-from ccslab.labs.definition import find
+from ccslab.labs.definition import find, require
 from ccslab.progress import console
 from ccslab.settings import Settings
 from ccslab.store import remove
@@ -25,7 +25,8 @@ def boot(settings: Settings, name: str, *, cold: bool = False, kept: Path | None
     if kept and not kept.is_dir():
         raise UserError("the run kept no guest", where=kept.parent, mend="./inv lab.scenario NAME --keep")
     lab = find(name, settings.root)
-    parts = setup.build(settings, lab.machine.recipe)
+    require(lab, "vm.boot", "a server")
+    parts = setup.build(settings, lab)
     folder = settings.store.work("vm", lab.name)
     if kept:
         checkpoint.examine(setup.machine(settings, lab, parts, folder), kept)

@@ -30,6 +30,7 @@ def compare(settings: Settings, name: str, folders: Sequence[str] = ()) -> int:
     :raises LabError: what was asked for is wrong, or a lab that had to be run came to no verdict.
     """
     lab = definition.find(name, settings.root)
+    definition.require(lab, "lab.compare", "attacks")
     if folders and len(folders) != 2:
         raise UserError(f"a comparison takes two runs, not {len(folders)}", where="--runs", mend="--runs A,B")
     if folders:
@@ -54,6 +55,7 @@ def on_a_par(settings: Settings, name: str) -> int:
     :raises LabError: as ``compare``.
     """
     lab = definition.find(name, settings.root)
+    definition.require(lab, "lab.parity", "a server", "rules")
     cells = catalog.expand(settings)
     if len(cells) == 1:
         cells = catalog.expand(dataclasses.replace(settings, arch=ALL))
@@ -74,7 +76,7 @@ def newest(cells: Sequence[Settings], lab: Lab) -> list[Path]:
     found = {id(one): current(one, lab) for one in cells}
     missing = [one for one in cells if found[id(one)] is None]
     if missing:
-        done = grid.run(missing, lab)
+        done = grid.run([lab], missing)
         for one, cell in zip(missing, done.cells, strict=True):
             if cell.state not in VERDICTS:
                 raise InfrastructureError(cell.why, where=cell.name, mend=f"see {shown_path(done.folder)}")
@@ -87,7 +89,7 @@ def current(settings: Settings, lab: Lab) -> Path | None:
 
     :raises LabError: its kernel or image cannot be built.
     """
-    parts = setup.build(settings, lab.machine.recipe)
+    parts = setup.build(settings, lab)
     wanted = identity(manifest_of(settings, lab, parts).inputs)
     kernel = catalog.find(settings).name
     for run in reversed(runs.listed(settings.runs, lab.name)):

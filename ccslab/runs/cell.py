@@ -59,6 +59,8 @@ class Cell:
     drift: int | None = None
     policy_memory_bytes: int = 0
     """When enforcing, as the kernel's stat says."""
+    lab: str = ""
+    """Which lab, in a matrix of several."""
     taken_over: bool = False
     """From a matrix that was killed, not run again."""
     note: str = field(default="", compare=False)
@@ -67,12 +69,12 @@ class Cell:
     @property
     def name(self) -> str:
         """As a person calls it."""
-        return f"{self.kernel} {self.arch}"
+        return f"{self.lab} {self.kernel} {self.arch}".strip()
 
     @property
     def log(self) -> str:
         """Name of the file in the matrix' folder with what its processes said."""
-        return f"{self.kernel}-{self.arch}.log".replace("/", "-")
+        return f"{self.name}.log".replace("/", "-").replace(" ", "-")
 
     @property
     def over(self) -> bool:

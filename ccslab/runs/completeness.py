@@ -11,16 +11,15 @@ from ccslab.errors import UserError
 from ccslab.evidence import RESULTS
 from ccslab.evidence.junit import JUNIT
 from ccslab.evidence.results import read_results
+from ccslab.labs.smallguest import FOLDER as GUEST
+from ccslab.policy.audit import FILE as AUDIT
+from ccslab.results import Results
 from ccslab.runs.manifest import MANIFEST, read_manifest
 
-RECORDS = {
-    "console.log": "what the serial console said",
-    "console.cast": "the recording of the console",
-    "audit.log": "the audit records",
-}
-STAGES = ("learned", "tuned", "enforcing")
-"""Folders of ``policy/`` that each finished run has; the engine leaves more where policy was added."""
-INPUTS = ("kernel", "image", "lab", "golden_policy", "harness")
+RECORDS = {"console.log": "what the serial console said", "console.cast": "the recording of the console"}
+STAGES = {"learning": "learned", "tuned": "tuned", "enforcing": "enforcing"}
+"""Of a phase the folder of ``policy/`` that it leaves; and whoever has one leaves audit records."""
+INPUTS = ("kernel", "lab", "golden_policy", "harness")
 
 
 def verify_complete(folder: Path) -> list[str]:
@@ -30,26 +29,30 @@ def verify_complete(folder: Path) -> list[str]:
     not live to see.
     """
     lacks: list[str] = []
-    broken_off = False
+    results = Results("", "", "")
     try:
-        broken_off = not read_results(folder / RESULTS).finished
+        results = read_results(folder / RESULTS)
     except UserError as error:
         lacks.append(f"{RESULTS}: {error.what}")
     lacks += _junit(folder / JUNIT)
     lacks += _manifest(folder / MANIFEST)
+    # A guest of an initramfs has a folder of its own.
+    guest = folder / GUEST if (folder / GUEST).is_dir() else folder
     for name, meaning in RECORDS.items():
-        if broken_off and name != "console.log":
-            continue
-        if not _filled(folder / name):
+        if (results.finished or name == "console.log") and not _filled(guest / name):
             lacks.append(f"{name}: is missing or empty ({meaning})")
-    if not broken_off:
-        lacks += [
-            f"policy/{stage}: holds no policy"
-            for stage in STAGES
-            if not any(_filled(path) for path in (folder / "policy" / stage).glob("*"))
-        ]
-        if _filled(folder / "console.cast"):
-            lacks += _cast(folder / "console.cast")
+    if not results.finished:
+        return lacks
+    stages = [STAGES[phase.name] for phase in results.phases if phase.name in STAGES]
+    if stages and not _filled(folder / AUDIT):
+        lacks.append(f"{AUDIT}: is missing or empty (the audit records)")
+    lacks += [
+        f"policy/{stage}: holds no policy"
+        for stage in stages
+        if not any(map(_filled, (folder / "policy" / stage).glob("*")))
+    ]
+    if _filled(guest / "console.cast"):
+        lacks += _cast(guest / "console.cast")
     return lacks
 
 

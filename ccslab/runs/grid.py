@@ -14,7 +14,7 @@ from ccslab import progress
 from ccslab.errors import UserError
 from ccslab.evidence.table import counted, shown_path
 from ccslab.kernel import catalog
-from ccslab.labs import definition, setup, tuning
+from ccslab.labs import setup, tuning
 from ccslab.labs.definition import Lab
 from ccslab.runs import folder as runs
 from ccslab.runs import matrixreport, parity
@@ -25,18 +25,28 @@ from ccslab.runs.scenario import manifest_of
 from ccslab.runs.watching import Watcher
 from ccslab.settings import Settings
 
+SEVERAL = "labs"
+"""What a matrix of several labs is called."""
 
-def matrix(cells: Sequence[Settings], name: str, *, update_golden: bool = False) -> int:
-    """Run a lab in every cell; returns the exit code: 0 all passed, 1 a verdict failed, 2 or 3 some had none.
 
+def matrix(
+    labs: Sequence[Lab], cells: Sequence[Settings], *, update_golden: bool = False, chosen: Sequence[str] = ()
+) -> int:
+    """Run each lab in every cell; returns 0 if all passed, 1 if a verdict failed, 2 or 3 if some had none.
+
+    :param chosen: options of the labs, ``NAME=NUMBER`` each.
     :raises LabError: what was asked for is wrong, or the matrix' own folder cannot be written.
     """
     if update_golden:
-        raise UserError("--golden takes one kernel and one architecture", mend="name them")
-    lab = definition.find(name, cells[0].root)
-    done = run(cells, lab)
+        raise UserError("--golden takes one lab, kernel and architecture", mend="name them")
+    done = run(labs, cells, chosen)
     folder = cells[0].runs
-    pairs = parity.of_cells(lab, done.cells, folder)
+    pairs = [
+        pair
+        for lab in labs
+        if tuning.has_golden(lab)
+        for pair in parity.of_cells(lab, [cell for cell in done.cells if cell.lab in ("", lab.name)], folder)
+    ]
     done.parity = [pair.document() for pair in pairs]
     done.save()
     matrixreport.write_reports(done, pairs, folder)
@@ -44,23 +54,29 @@ def matrix(cells: Sequence[Settings], name: str, *, update_golden: bool = False)
     return done.code
 
 
-def run(cells: Sequence[Settings], lab: Lab) -> Matrix:
+def run(labs: Sequence[Lab], cells: Sequence[Settings], chosen: Sequence[str] = ()) -> Matrix:
     """Bring every cell to its end.
 
-    :raises UserError: a setting, the lab or a kernel is wrong; said before anything is started.
+    :param chosen: options of the labs, ``NAME=NUMBER`` each.
+    :raises UserError: a setting, a lab or a kernel is wrong; said before anything is started.
     :raises InfrastructureError: the matrix' folder cannot be written.
     """
-    settings = {}
-    for one in cells:
-        setup.examine(one, lab.machine.recipe)
-        settings[f"{catalog.find(one).name} {one.arch}"] = one
     first = cells[0]
-    tuning.examine(lab)
+    jobs: dict[str, tuple[Lab, Settings]] = {}
+    told: list[Cell] = []
+    words = options_of(labs, chosen)
+    for lab in labs:
+        tuning.examine(lab)
+        for one in cells:
+            setup.examine(one, lab)
+            cell = Cell(one.arch, catalog.find(one).name, one.flags(), lab=lab.name if len(labs) > 1 else "")
+            jobs[cell.name] = lab, one
+            told.append(cell)
     setup.tidy(first)
-    told = [Cell(one.arch, name.removesuffix(f" {one.arch}"), one.flags()) for name, one in settings.items()]
     console = progress.console
-    at_once = slots(setup.memory_mib(lab, debug=first.debug))
-    matrix, former = open_matrix(first.runs / FOLDER, lab.name, told)
+    at_once = slots(max(setup.memory_mib(lab, debug=first.debug) for lab in labs))
+    name = labs[0].name if len(labs) == 1 else SEVERAL
+    matrix, former = open_matrix(first.runs / FOLDER, name, told)
     if former:
         console.print(f"going on with the matrix of {matrix.living.run.started:%Y-%m-%d %H:%M} UTC")
     console.print(f"{counted(len(told), 'cell')}, {at_once} at once: {shown_path(matrix.folder)}")
@@ -71,15 +87,15 @@ def run(cells: Sequence[Settings], lab: Lab) -> Matrix:
         if stage is State.BUILDING:
             # A guest that is starved of its processor misses the deadlines of its phases.
             return ["nice", "-n", "10", *program, "lab.build", *cell.flags]
-        return [*program, "lab.scenario", lab.name, *cell.flags]
+        lab, _ = jobs[cell.name]
+        return [*program, "lab.scenario", lab.name, *cell.flags, *words[lab.name]]
 
     def current(cell: Cell) -> str:
-        one = settings[cell.name]
+        lab, one = jobs[cell.name]
         with quiet():
-            return identity(manifest_of(one, lab, setup.build(one, lab.machine.recipe)).inputs)
+            return identity(manifest_of(one, lab, setup.build(one, lab)).inputs)
 
-    expected = expected_s(first.runs, lab.name, [cell.name for cell in told])
-    watcher = Watcher(told, console, expected_s=expected, slots=at_once)
+    watcher = Watcher(told, console, expected_s=expected_s(first.runs, jobs), slots=at_once)
     drive = Drive(
         matrix,
         former,
@@ -97,6 +113,22 @@ def run(cells: Sequence[Settings], lab: Lab) -> Matrix:
     return matrix
 
 
+def options_of(labs: Sequence[Lab], chosen: Sequence[str]) -> dict[str, list[str]]:
+    """Lab's name -> the flags for those of the chosen options that it has.
+
+    :raises UserError: no lab has one of them, or one cannot be that.
+    """
+    for word in chosen:
+        if not any(word.partition("=")[0] in lab.options for lab in labs):
+            labs[0].choose([word])  # says so
+    found = {}
+    for lab in labs:
+        mine = [word for word in chosen if word.partition("=")[0] in lab.options]
+        lab.choose(mine)
+        found[lab.name] = [f"--set={word}" for word in mine]
+    return found
+
+
 def environment(settings: Settings) -> Mapping[str, str]:
     """What the processes of the cells get beside their flags."""
     given = {
@@ -107,16 +139,23 @@ def environment(settings: Settings) -> Mapping[str, str]:
     return {**given, "INVOKE_LAB_CACHE": settings.cache} if settings.cache else given
 
 
-def expected_s(folder: Path, lab: str, cells: Sequence[str]) -> dict[str, float]:
-    """Cell's name -> seconds its run took the last time, or that of any cell of the lab if it never ran."""
-    found: dict[str, float] = {}
-    for run in runs.listed(folder, lab):
+def expected_s(folder: Path, jobs: Mapping[str, tuple[Lab, Settings]]) -> dict[str, float]:
+    """Cell's name -> seconds its run took the last time, or that of any cell of its lab if it never ran.
+
+    :param jobs: what each cell is, by its name.
+    """
+    took: dict[tuple[str, str, str], float] = {}
+    newest: dict[str, float] = {}
+    for past in runs.listed(folder):
         with contextlib.suppress(UserError, KeyError, TypeError):
-            found[f"{run.kernel} {run.arch}"] = float(read_manifest(run.folder / MANIFEST)["seconds"])
-    if not found:
-        return {}
-    newest = list(found.values())[-1]
-    return {name: found.get(name, newest) for name in cells}
+            seconds = float(read_manifest(past.folder / MANIFEST)["seconds"])
+            took[past.lab, past.kernel, past.arch] = newest[past.lab] = seconds
+    found = {}
+    for name, (lab, one) in jobs.items():
+        before = took.get((lab.name, catalog.find(one).name, one.arch), newest.get(lab.name))
+        if before is not None:
+            found[name] = before
+    return found
 
 
 def slots(memory_mib: int, *, cores: int | None = None, free_mib: int | None = None) -> int:

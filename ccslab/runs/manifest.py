@@ -87,7 +87,7 @@ def gather(
     lab: Path,
     golden: Path,
     kernel: Path,
-    image: Path,
+    image: Path | None,
     accel: str = "",
     accel_why: str = "",
     command: Sequence[str] | None = None,
@@ -98,7 +98,8 @@ def gather(
     :param lab: the lab's folder.
     :param golden: the folder of its golden policy; need not exist yet.
     :param kernel: the kernel's artifact folder, with a ``manifest.json``.
-    :param image: the root filesystem's artifact folder, with a ``manifest.json`` (packages, versions).
+    :param image: the root filesystem's artifact folder, with a ``manifest.json`` (packages, versions);
+        None of a lab without one.
     :param command: the command line; this process's if None.
     :raises UserError: an artifact's manifest is missing or malformed.
     :raises InfrastructureError: an input cannot be read.
@@ -106,7 +107,7 @@ def gather(
     with disk_errors(lab):
         inputs = {
             "kernel": _artifact(kernel),
-            "image": _artifact(image),
+            **({"image": _artifact(image)} if image else {}),
             "lab": {"folder": _below(lab, root), "sha256": hash_tree(lab)},
             "golden_policy": {"folder": _below(golden, root), "sha256": hash_tree(golden)},
             "harness": {"sha256": hash_tree(root / "ccslab"), **checkout(root)},
@@ -130,7 +131,9 @@ def words(inputs: Mapping[str, Any]) -> dict[str, str]:
     """
     try:
         return {
-            **{name: inputs[name]["manifest_sha256"] for name in ("kernel", "image")},
+            "kernel": inputs["kernel"]["manifest_sha256"],
+            # A lab whose guests are made of an initramfs has no image.
+            **({"image": inputs["image"]["manifest_sha256"]} if "image" in inputs else {}),
             **{name: inputs[name]["sha256"] for name in ("lab", "golden_policy", "harness")},
         }
     except (KeyError, TypeError) as error:

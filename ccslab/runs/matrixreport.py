@@ -20,7 +20,7 @@ from ccslab.runs.matrix import Matrix
 from ccslab.runs.parity import Pair
 
 REPORT = "matrix.md"
-HEAD = ("kernel", "arch", "verdict", "build", "run", "as wanted", "drift", "memory")
+HEAD = ("lab", "kernel", "arch", "verdict", "build", "run", "as wanted", "drift", "memory")
 
 
 def write_reports(matrix: Matrix, pairs: list[Pair], folder: Path) -> Path:
@@ -41,18 +41,16 @@ def show_matrix(matrix: Matrix, pairs: list[Pair], folder: Path, console: Consol
     :param folder: the folder of all runs.
     """
     table = plain_table(title(matrix))
-    for name in HEAD:
-        right = name in HEAD[3:]
-        # Of all columns the kernel's name is the one that may be folded.
-        table.add_column(
-            name,
-            justify="right" if right else "left",
-            no_wrap=name != HEAD[0],
-            overflow="fold",
-        )
+    head = heads(matrix)
+    for name in head:
+        # Of all columns those of names may be folded.
+        named = name in ("lab", "kernel")
+        left = named or name in ("arch", "verdict")
+        table.add_column(name, justify="left" if left else "right", no_wrap=not named, overflow="fold")
     for cell in matrix.cells:
-        kernel, arch, verdict, *rest = row(cell)
-        table.add_row(Text(kernel, overflow="fold"), arch, Text(verdict, STYLES.get(cell.state, "")), *rest)
+        texts = dict(zip(head, row(matrix, cell), strict=True))
+        style = {"verdict": STYLES.get(cell.state, "")}
+        table.add_row(*(Text(text, style.get(name, ""), overflow="fold") for name, text in texts.items()))
     show(table, console)
     for cell in matrix.cells:
         console.print(Text(f"{cell.name}: {shown_path(place(matrix, cell, folder))}"))
@@ -76,19 +74,26 @@ def verdict_of(matrix: Matrix) -> str:
     return {0: "passed", 1: "failed"}.get(matrix.code, "error")
 
 
-def row(cell: Cell) -> tuple[str, ...]:
-    """A cell's figures, in the order of ``HEAD``."""
+def heads(matrix: Matrix) -> list[str]:
+    """The columns: of one lab without its name."""
+    return list(HEAD if any(cell.lab for cell in matrix.cells) else HEAD[1:])
+
+
+def row(matrix: Matrix, cell: Cell) -> list[str]:
+    """A cell's figures, by ``heads``."""
     known = cell.state in VERDICTS
-    return (
-        cell.kernel,
-        cell.arch,
-        cell.state + (" *" if cell.taken_over else ""),
-        clock(cell.build_s),
-        clock(cell.run_s) if cell.run_s else "-",
-        f"{cell.right}/{cell.tried}" if known else "-",
-        str(cell.drift) if known and cell.drift is not None else "-",
-        size(cell.policy_memory_bytes) if known else "-",
-    )
+    figures = {
+        "lab": cell.lab,
+        "kernel": cell.kernel,
+        "arch": cell.arch,
+        "verdict": cell.state + (" *" if cell.taken_over else ""),
+        "build": clock(cell.build_s),
+        "run": clock(cell.run_s) if cell.run_s else "-",
+        "as wanted": f"{cell.right}/{cell.tried}" if known and cell.tried else "-",
+        "drift": str(cell.drift) if known and cell.drift is not None else "-",
+        "memory": size(cell.policy_memory_bytes) if known and cell.policy_memory_bytes else "-",
+    }
+    return [figures[name] for name in heads(matrix)]
 
 
 def clock(seconds: float) -> str:
@@ -120,7 +125,7 @@ def text(matrix: Matrix, pairs: list[Pair]) -> str:
     if matrix.ended:
         out.append(f", ended {matrix.ended:%Y-%m-%d %H:%M} UTC")
     out.append(".\nMemory is what the kernel uses for policy when enforcing.\n\n")
-    out.append(markdown.table(HEAD, map(row, matrix.cells)))
+    out.append(markdown.table(heads(matrix), (row(matrix, cell) for cell in matrix.cells)))
     if any(cell.taken_over for cell in matrix.cells):
         out.append("\n\\* taken over from this matrix before it was killed\n")
     if any(cell.why for cell in matrix.cells):
@@ -138,7 +143,7 @@ def suites(matrix: Matrix, folder: Path) -> ET.Element:
     """The JUnit document's root: a suite a cell, with its run's checks and rows."""
     root = ET.Element("testsuites", name=visible(f"ccs-lab {matrix.lab} matrix"))
     for cell in matrix.cells:
-        name = visible(f"{matrix.lab}.{cell.kernel}.{cell.arch}")
+        name = visible(f"{cell.lab or matrix.lab}.{cell.kernel}.{cell.arch}")
         suite = ET.SubElement(root, "testsuite", name=name, time=f"{cell.build_s + cell.run_s:.3f}")
         try:
             run = folder / cell.run

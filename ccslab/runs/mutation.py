@@ -133,10 +133,11 @@ def mutate(settings: Settings, name: str, *, only: str = "", resume: bool = Fals
     """
     began = time.monotonic()
     lab = definition.find(name, settings.root, settings.arch)
+    definition.require(lab, "lab.mutate", "a server", "a workload", "protected domains", "rules")
     proof = Proof(explained=explanations(lab), chance=frozenset(explanations(lab, chance=True)), only=only)
     mutation = Mutation(payload.fitted(lab, settings.store), only=only)
     setup.tidy(settings)
-    parts = setup.build(settings, lab.machine.recipe)
+    parts = setup.build(settings, lab)
     names = mutation.names
     wanted = Wanted(
         command="lab.mutate",

@@ -21,7 +21,7 @@ from ccslab.errors import EXIT_INFRASTRUCTURE, EXIT_PASSED, EXIT_VERDICT, UserEr
 from ccslab.evidence.report.browser import VIEWS, screenshot
 from ccslab.evidence.report.page import write_report
 from ccslab.evidence.results import read_results, verdict_of
-from ccslab.evidence.table import STYLES, plain_table, show, show_results, shown_path, size
+from ccslab.evidence.table import STYLES, duration, plain_table, show, show_results, shown_path, size
 from ccslab.evidence.text import one_line, write
 from ccslab.evidence.timings import timings
 from ccslab.kernel import catalog
@@ -42,14 +42,37 @@ FONTS = re.compile(r"@font-face \{.*?\}", re.DOTALL)
 
 
 def show_labs(settings: Settings) -> None:
-    """The labs and kernels there are, and how to run one."""
-    table = Table("lab", "what it shows", "attacks", box=box.SIMPLE_HEAD)
+    """The labs there are and how their last runs ended, the kernels, and how to run one."""
+    table = Table("lab", "what it shows", "last run", box=box.SIMPLE_HEAD)
+    options: list[str] = []
     for name in definition.names(settings.root):
-        lab = definition.find(name, settings.root)
-        table.add_row(name, lab.title, str(len(lab.attacks)))
+        try:
+            lab = definition.find(name, settings.root)
+        except UserError as error:  # one that is being written hides no other
+            table.add_row(name, Text(str(error), STYLES["error"]), "")
+            continue
+        table.add_row(name, Text(lab.title), _last(settings.runs, name))
+        options += [
+            f"{name} --set {word}={option.default}: {option.help}" for word, option in lab.options.items()
+        ]
     console.print(table)
+    for line in options:
+        console.print(Text(line))
     console.print(f"kernels: {', '.join(catalog.names(settings.root))}")
-    console.print("run one: ./inv lab.scenario NAME [--kernel KERNEL]")
+    console.print("run one: ./inv lab.scenario NAME [--kernel KERNEL], several: NAME,NAME or all")
+
+
+def _last(folder: Path, lab: str) -> Text:
+    """The verdict of a lab's newest run, and how long that took."""
+    past = [run for run in runs.listed(folder, lab) if run.state is runs.State.FINISHED]
+    if not past:
+        return Text("-", "dim")
+    verdict = verdict_of(past[-1].folder)
+    try:
+        seconds = float(read_run(past[-1].folder)["seconds"] or 0.0)
+    except UserError:
+        return Text(verdict, STYLES.get(verdict, ""))
+    return Text(f"{verdict}, {duration(seconds)}", STYLES.get(verdict, ""))
 
 
 def show_run(settings: Settings, name: str, *, svg: str = "", show_timings: bool = False) -> int:

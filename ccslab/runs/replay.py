@@ -48,7 +48,7 @@ def replay(settings: Settings, named: str, *, anyway: bool = False) -> int:
     if run.kernel.removesuffix("-debug") not in catalog.names(settings.root):
         raise UserError(f"kernel {run.kernel} is a tree of yours", where=run.folder, mend=_again(manifest))
     lab = payload.fitted(definition.find(run.lab, settings.root, settings.arch), settings.store)
-    parts = setup.build(settings, lab.machine.recipe)
+    parts = setup.build(settings, lab)
     others = changed(manifest["inputs"], manifest_of(settings, lab, parts).inputs)
     if others and not anyway:
         commit = (

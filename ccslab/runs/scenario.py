@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, closing
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from ccslab import progress
@@ -19,7 +20,7 @@ from ccslab.labs.guest import Guest
 from ccslab.labs.keeping import Keeper
 from ccslab.labs.run import Run
 from ccslab.labs.server import Server
-from ccslab.labs.splats import BOOT
+from ccslab.labs.smallguest import Bench
 from ccslab.results import Phase, Results
 from ccslab.runs.journal import Journal, Kept
 from ccslab.runs.manifest import Manifest, gather
@@ -34,20 +35,23 @@ def scenario(
     update_golden: bool = False,
     show_timings: bool = False,
     keep: bool = False,
+    chosen: Sequence[str] = (),
 ) -> int:
     """Run a lab from a booted guest to its verdict; returns the exit code 0 (passed) or 1 (failed).
 
     :param show_timings: say at the end where the time went.
     :param keep: leave the guest of what fails first as a checkpoint.
+    :param chosen: options of the lab, ``NAME=NUMBER`` each.
     :raises LabError: the lab could not come to a verdict; what it found until then is in its run folder.
     """
     started = time.monotonic()
     lab = find(name, settings.root, settings.arch)
+    options = lab.choose(chosen)
     tuning.examine(lab, update_golden=update_golden)
-    setup.examine(settings, lab.machine.recipe)
+    setup.examine(settings, lab)
     lab = payload.fitted(lab, settings.store)
     setup.tidy(settings)
-    parts = setup.build(settings, lab.machine.recipe)
+    parts = setup.build(settings, lab)
     manifest = manifest_of(settings, lab, parts)
     kernel = catalog.find(settings).name
     results = Results(lab.name, settings.arch, kernel, release=parts.release, accel=str(parts.accel))
@@ -60,7 +64,23 @@ def scenario(
     with ExitStack() as at_last, recording(settings.runs, results, manifest, guarded=lab.protected) as run:
         # What is kept comes before what is shown: a terminal may be gone.
         at_last.callback(tell, run.folder)
-        _drive(settings, lab, parts, results, run.folder, update_golden=update_golden, keep=keep)
+        journal = Journal(run.folder, Kept("lab.scenario", asked={}, of=1 + len(lab.phases)))
+        at_last.callback(journal.close)
+
+        def observe(phase: Phase) -> None:
+            journal.add(phase.name, phase_document(phase, results))
+            progress.console.print(phase_line(phase, results))
+
+        phases = Run(
+            lab,
+            results,
+            run.folder,
+            observe=observe,
+            options=options,
+            update_golden=update_golden,
+            keeper=Keeper(run.folder, wanted=keep, tell=progress.console.print),
+        )
+        _drive(settings, parts, phases)
     return EXIT_PASSED if results.passed else EXIT_VERDICT
 
 
@@ -80,38 +100,17 @@ def manifest_of(settings: Settings, lab: Lab, parts: setup.Parts) -> Manifest:
     )
 
 
-def _drive(
-    settings: Settings,
-    lab: Lab,
-    parts: setup.Parts,
-    results: Results,
-    folder: Path,
-    *,
-    update_golden: bool,
-    keep: bool,
-) -> None:
-    """One guest through all phases of the lab."""
-    console = progress.console
-    booted = setup.booted(settings, lab, parts)
-    console.print(f"{lab.title}: {lab.name} on {parts.release} ({settings.arch})")
-    journal = Journal(folder, Kept("lab.scenario", asked={}, of=1 + len(lab.phases)))
-
-    def observe(phase: Phase) -> None:
-        journal.add(phase.name, phase_document(phase, results))
-        console.print(phase_line(phase, results))
-
-    run = Run(
-        lab,
-        results,
-        folder,
-        observe=observe,
-        update_golden=update_golden,
-        keeper=Keeper(folder, wanted=keep, tell=console.print),
-    )
-    with closing(journal), setup.machine(settings, lab, parts, folder, booted=booted) as machine, run:
-        guest = Guest(machine, lab, parts.patchset["interface"])
-        run.serve(Server(run, guest, attackers=setup.attackers(lab, debug=parts.debug)))
-        with run.phase(BOOT):
-            machine.boot()
-            machine.login()
+def _drive(settings: Settings, parts: setup.Parts, run: Run) -> None:
+    """The lab's phases, from its guest's boot on."""
+    lab = run.lab
+    booted = None if lab.machine.small else setup.booted(settings, lab, parts)
+    progress.console.print(f"{lab.title}: {lab.name} on {parts.release} ({settings.arch})")
+    with ExitStack() as stack:
+        if booted is None:
+            run.work_on(Bench(settings, parts.kernel, parts.release))
+        else:
+            machine = stack.enter_context(setup.machine(settings, lab, parts, run.folder, booted=booted))
+            guest = Guest(machine, lab, parts.patchset["interface"])
+            run.serve(Server(run, guest, attackers=setup.attackers(lab, debug=parts.debug)))
+        stack.enter_context(run)
         run.go()

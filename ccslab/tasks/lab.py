@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from invoke.context import Context
 
 from ccslab.settings import Settings
@@ -14,31 +16,41 @@ def lab_build(settings: Settings) -> None:
     """Build what the labs need: kernel and root filesystem."""
     from ccslab.labs import setup
 
-    setup.build(settings, "webserver")
+    setup.build_all(settings)
 
 
 @settings_task(
     {**KERNEL, **ACCEL, **JOBS},
     positional=["name"],
     help={
-        "name": "which lab (lab.list shows them)",
+        "name": "which lab (lab.list shows them), several with commas, or all",
         "golden": "make this run's policy the golden one",
         "timings": "also say where the time went",
         "keep": "leave the guest of what fails first, for vm.console",
+        "set": "an option of the lab, NAME=NUMBER (lab.list shows them); again for each",
     },
+    iterable=["set"],
 )
 def lab_scenario(
-    settings: Settings, name: str, golden: bool = False, timings: bool = False, keep: bool = False
+    settings: Settings,
+    name: str,
+    golden: bool = False,
+    timings: bool = False,
+    keep: bool = False,
+    set: Sequence[str] = (),
 ) -> int:
-    """Run a lab from learning to enforcing, attack it, keep the evidence."""
+    """Run a lab's phases, judge them, keep the evidence."""
     from ccslab.kernel import catalog
+    from ccslab.labs import definition
     from ccslab.runs import grid
     from ccslab.runs.scenario import scenario
 
-    cells = catalog.expand(settings)
-    if len(cells) > 1:
-        return grid.matrix(cells, name, update_golden=golden)
-    return scenario(cells[0], name, update_golden=golden, show_timings=timings, keep=keep)
+    cells, names = catalog.expand(settings), definition.several(name, settings.root)
+    chosen = set or ()
+    if len(cells) * len(names) > 1:
+        labs = [definition.find(one, settings.root) for one in names]
+        return grid.matrix(labs, cells, update_golden=golden, chosen=chosen)
+    return scenario(cells[0], names[0], update_golden=golden, show_timings=timings, keep=keep, chosen=chosen)
 
 
 @settings_task(
@@ -79,29 +91,6 @@ def lab_parity(settings: Settings, name: str) -> int:
     from ccslab.runs import beside
 
     return beside.on_a_par(settings, name)
-
-
-@settings_task({**KERNEL, **JOBS}, help=RESUME)
-def lab_controls(settings: Settings, resume: bool = False) -> int:
-    """Every control in every mode: is it learned, logged, denied, granted?"""
-    from ccslab.runs.controls import control
-
-    return control(settings, resume=resume)
-
-
-@settings_task(
-    {**KERNEL, **JOBS},
-    help={
-        "cycles": "how often policy is loaded and deleted",
-        "minutes": "how long the interface is fuzzed",
-        "seed": "the same begins the same",
-    },
-)
-def lab_interface(settings: Settings, cycles: int = 1000, minutes: float = 1.0, seed: int = 1) -> int:
-    """Policy of every kind, loaded, saved and deleted; then the interface is fuzzed."""
-    from ccslab.runs import interface
-
-    return interface.examine(settings, cycles=cycles, minutes=minutes, seed=seed)
 
 
 @lab_task()
@@ -186,8 +175,6 @@ ns = namespace(
     compare=lab_compare,
     parity=lab_parity,
     mutate=lab_mutate,
-    controls=lab_controls,
-    interface=lab_interface,
     list=lab_list,
     show=lab_show,
     report=lab_report,

@@ -26,11 +26,15 @@ EXIT_NOTICE_S = 3.0  # from the end of a connection to the news of QEMU's exit
 class GuestDied(InfrastructureError):
     """The guest is lost: panic, oops, early exit of QEMU, silence.
 
-    ``reason`` says how, ``last`` are the last lines of its console.
+    ``reason`` says how, ``last`` are the last lines of its console; ``kernel`` whether it was its kernel that
+    died, and not QEMU, the host, or a guest that ended by itself.
     """
 
-    def __init__(self, reason: str, *, where: object = "", last: list[str] | None = None) -> None:
+    def __init__(
+        self, reason: str, *, where: object = "", last: list[str] | None = None, kernel: bool = False
+    ) -> None:
         self.reason = reason
+        self.kernel = kernel
         self.last = last or []
         shown = " | ".join([line for line in self.last if line.strip()][-SHOWN_LINES:]) or "(nothing)"
         super().__init__(reason, where=where, mend=f"the console ended with: {shown}")
@@ -62,6 +66,8 @@ class Watch:
         self.expected = False
         """Whether the guest is meant to end; an exit is no death then."""
         self.reason = ""
+        self.kernel = False
+        """Whether it was the guest's kernel that died."""
         self.last: deque[str] = deque(maxlen=LAST_LINES)
         self.on_death: list[Callable[[], None]] = []
         self.pulse: Callable[[], str] = lambda: ""
@@ -75,18 +81,20 @@ class Watch:
         self._heard = time.monotonic()
         self.splats.line(text)
         if found := death_pattern().search(text):
-            self.declare(f"the guest's kernel died: {re.sub('^' + STAMP, '', found.group()).strip()}")
+            last = re.sub("^" + STAMP, "", found.group()).strip()
+            self.declare(f"the guest's kernel died: {last}", kernel=True)
 
-    def declare(self, reason: str, *, grace_s: float = 0.0) -> None:
+    def declare(self, reason: str, *, grace_s: float = 0.0, kernel: bool = False) -> None:
         """The guest is lost; the first reason stands.
 
         :param grace_s: seconds in which somebody who knows more may give a better one.
+        :param kernel: whether its kernel died.
         """
         with self.changed:
             self.changed.wait_for(lambda: bool(self.reason), grace_s)
             if self.reason or self.expected:
                 return
-            self.reason = reason
+            self.reason, self.kernel = reason, kernel
             self._declared = self._heard = time.monotonic()
             self.changed.notify_all()
         for callback in self.on_death:
@@ -117,4 +125,6 @@ class Watch:
 
     def error(self, reason: str = "") -> GuestDied:
         """The exception for what happened, with the last console lines."""
-        return GuestDied(reason or self.reason, where=self.where, last=list(self.last))
+        return GuestDied(
+            reason or self.reason, where=self.where, last=list(self.last), kernel=self.kernel and not reason
+        )

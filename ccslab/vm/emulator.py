@@ -171,7 +171,7 @@ class Emulator:
     def _event(self, event: Event) -> None:
         if event.name == "GUEST_PANICKED":
             # Of what, the console says, if it says anything.
-            self._watch.declare("the guest panicked", grace_s=LAST_WORDS_S)
+            self._watch.declare("the guest panicked", grace_s=LAST_WORDS_S, kernel=True)
         elif event.name == "BLOCK_IO_ERROR":
             self._watch.declare(f"a disk of the guest failed: {event.data.get('reason', '')}")
         elif event.name == "SHUTDOWN" and event.data.get("guest"):

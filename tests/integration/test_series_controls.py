@@ -5,54 +5,44 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 
 import pytest
+from launcher import passed
 
-from ccslab.kernel import command
-from ccslab.labs import controls, trials
-from ccslab.labs.trials import Attempt, Outcome
-from ccslab.settings import Settings
-from tests.checkout import ROOT
+from ccslab.evidence.results import read_results
+from ccslab.labs.phases.trials import PROGRAMS
+from ccslab.results import Results
+from ccslab.runs import folder as runs
+from ccslab.settings import ROOT
 
 pytestmark = pytest.mark.guest
 VERSION = os.environ.get("CCSLAB_KERNEL") or "6.12"
-KNOWN = trials.read(ROOT)
-OURS = re.compile(r"capability|ipc|.*_(accept|recv)$")
-"""What mainline has no control for."""
+TIMEOUT_S = 900.0
+OURS = re.compile(r"SYS_|use_|signal|.*_(accept|recv)$")
+"""Groups of what mainline has no control for."""
 
 
-def tried(settings: Settings, attempts: list[Attempt], folder: Path) -> dict[Attempt, Outcome]:
-    """What came of attempts on a kernel, which is built if its inputs changed."""
-    kernel = command.build(settings) / "bzImage"
-    outcomes = controls.attempt(settings, kernel, attempts, folder, advance=lambda name: None)
-    return dict(zip(attempts, outcomes, strict=True))
+def tried(kernel: str, arch: str = "x86_64") -> Results:
+    """What the lab finds out of a kernel."""
+    print(passed("lab.scenario", "controls", "--kernel", kernel, "--arch", arch, timeout_s=TIMEOUT_S))
+    return read_results(runs.latest(ROOT / "runs", "controls").folder)
 
 
-def wrong(found: dict[Attempt, Outcome]) -> dict[str, tuple[Outcome, Outcome]]:
-    """What is not as it should be: how it is, and how it should be."""
-    return {
-        f"{one.program} {one.name}": (outcome, one.expected())
-        for one, outcome in found.items()
-        if outcome != one.expected()
-    }
+@pytest.mark.parametrize("arch", PROGRAMS)
+def test_every_control_in_every_mode(arch: str) -> None:
+    results = tried(VERSION, arch)
+    assert results.passed
+    assert [grid.name for grid in results.grids] == [f"calls of {one}" for one in PROGRAMS[arch].values()]
+    for grid in results.grids:
+        assert grid.judged
+        assert len(grid.rows) > 50
 
 
-@pytest.mark.parametrize("arch", controls.PROGRAMS)
-def test_every_control_in_every_mode(tmp_path: Path, arch: str) -> None:
-    attempts = list(trials.attempts(KNOWN, VERSION, controls.PROGRAMS[arch]))
-    found = tried(Settings(kernel=VERSION, arch=arch), attempts, tmp_path / arch)
-    assert wrong(found) == {}
-
-
-def test_a_stock_kernel_lets_all_of_it_pass(tmp_path: Path) -> None:
-    all_of_them = trials.attempts(KNOWN, VERSION, {"controlcalls": "x86_64"})
-    attempts = [
-        one
-        for one in all_of_them
-        if one.mode == "enforcing" and not one.given and OURS.match(one.trial.control)
-    ]
-    found = tried(Settings(kernel=f"stock-{VERSION}"), attempts, tmp_path / "stock")
-    assert {one.name: outcome for one, outcome in found.items()} == {
-        one.name: Outcome(one.trial.says) for one in attempts
-    }
+def test_a_stock_kernel_lets_all_of_it_pass() -> None:
+    results = tried(f"stock-{VERSION}")
+    for grid in results.grids:
+        assert not grid.judged
+        mine = [row for row in grid.rows if OURS.match(row.group)]
+        assert len(mine) > 30
+        assert {row.cells["enforcing"].got for row in mine} == {"passed"}
+        assert not any(cell.records for row in mine for cell in row.cells.values())

@@ -4,34 +4,22 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
+from launcher import passed
 
-from ccslab.kernel import command
-from ccslab.labs import interface
-from ccslab.labs.interface import Asked
-from ccslab.runs import interface as report
-from ccslab.settings import Settings
-from tests.checkout import ROOT
+from ccslab.evidence.results import read_results
+from ccslab.runs import folder as runs
+from ccslab.settings import ROOT
 
 pytestmark = pytest.mark.guest
 KERNEL = os.environ.get("CCSLAB_KERNEL") or "6.12"
-ASKED = Asked(cycles=100, seconds=60, seed=1)
 
 
-def test_policy_of_every_kind_and_a_minute_of_fuzzing(tmp_path: Path) -> None:
-    settings = Settings(kernel=KERNEL)
-    kernel = command.build(settings) / "bzImage"
-    told: list[str] = []
-    found = interface.try_all(
-        settings, kernel, ASKED, tmp_path, advance=lambda word, number: told.append(word)
-    )
-    wanted = interface.wanted(ROOT)
-    assert [
-        (check.what, check.saw, check.lines)
-        for check in report.checks(found, ASKED, wanted)
-        if not check.passed
-    ] == []
-    assert {"cycled", "fuzzed"} == set(told)
-    assert found.counts["written"] > 1000
+def test_policy_of_every_kind_and_a_minute_of_fuzzing() -> None:
+    words = ("lab.scenario", "interface", "--kernel", KERNEL, "--set", "cycles=100", "--set", "minutes=1")
+    print(passed(*words, timeout_s=900.0))
+    results = read_results(runs.latest(ROOT / "runs", "interface").folder)
+    assert results.passed
+    assert [phase.name for phase in results.phases] == ["kinds", "cycles", "fuzz", "enforced"]
+    assert results.measured("fuzzing")["written"] > 1000

@@ -79,6 +79,9 @@ class Machine:
     def boot(self) -> None:
         """It is there at once."""
 
+    def login(self) -> None:
+        """So is its shell."""
+
     def alive(self) -> bool:
         return self.lives
 

@@ -1,30 +1,29 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The interface's lab: what the guest prints is read, and what is wrong is told."""
+"""The interface's lab: what the guest prints is read, and what is wrong is a failed check."""
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
-from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from ccslab.errors import InfrastructureError, UserError
-from ccslab.labs import interface
-from ccslab.labs.interface import Asked, Found
+from ccslab.errors import UserError
+from ccslab.labs import definition, phases
+from ccslab.labs.run import Run
 from ccslab.policy import language
 from ccslab.policy.domain import parse_domain_policy
 from ccslab.policy.exception import parse_exception_policy
 from ccslab.policy.profile import parse_profile
-from ccslab.runs import folder as runs
-from ccslab.runs import interface as report
-from ccslab.settings import Settings
+from ccslab.results import Results
 from tests.checkout import ROOT
 
-ASKED = Asked(cycles=100, seconds=60, seed=1)
-EVERY = interface.every(ROOT)
+FOLDER = ROOT / "labs/interface"
+LAB: Any = phases.module(FOLDER)
+EVERY = {name: LAB.policy("every", name) for name in LAB.FILES}
 
 
 def words() -> set[str]:
@@ -62,12 +61,11 @@ def test_the_lab_reads_it_as_the_kernel_prints_it() -> None:
 @pytest.mark.parametrize("name", ["domain_policy", "exception_policy"])
 def test_what_comes_and_goes_is_known_to_be_read(name: str) -> None:
     """A malformed line is dropped without a word, and would be no test of anything."""
-    some = (ROOT / interface.FOLDER / "some" / f"{name}.conf").read_text().splitlines()
+    some = LAB.policy("some", name).splitlines()
     assert set(some) <= set(EVERY[name].splitlines())
 
 
 SAID = """\
-[    1.0] a line of the kernel's
 written|exception_policy|<kernel> path_group A /a
 written|domain_policy|<kernel> /a
 written|domain_policy|use_profile 4
@@ -79,6 +77,7 @@ again|domain_policy|<kernel> /a
 again|domain_policy|use_profile 4
 again|domain_policy|file read /a|b
 memory|before|1000
+cycled|50
 cycled|100
 left|1000
 fuzzed|1|opened=3 written=4 refused=5 read=6 bytes=7 asked=8 denied=9
@@ -87,100 +86,113 @@ open|allowed|OK
 open|denied|1
 interface: all done
 """
-WANTED = interface.of_domains(
-    [("exception_policy", "<kernel> path_group A /a"), ("domain_policy", "<kernel> /a"),
-     ("domain_policy", "use_profile 4"), ("domain_policy", "file read /a|b")]
-)  # fmt: skip
+POLICY = {
+    "exception_policy": "<kernel> path_group A /a\n",
+    "domain_policy": "<kernel> /a\nuse_profile 4\n\nfile read /a|b\n",
+}
 
 
-def wrong(found: Found) -> list[str]:
-    return [
-        check.what.split()[0] + " " + check.what.split()[1]
-        for check in report.checks(found, ASKED, WANTED)
-        if not check.passed
-    ]
+class Played(Run):
+    """A run whose small guest has said it all."""
+
+    def __init__(self, folder: Path, text: str) -> None:
+        self.text = text
+        self.at = 0
+        lab = definition.load(FOLDER)
+        super().__init__(lab, Results("interface", "x86_64", "6.12"), folder, observe=lambda phase: None)
+
+    def small(self, files: Any, *, until: str) -> Any:
+        self.expect(until, 0.0)
+
+    def expect(self, pattern: str, timeout_s: float) -> re.Match[str]:
+        match = re.compile(pattern).search(self.text, self.at)
+        assert match, f"the guest never shows {pattern}"
+        self.at = match.end()
+        return match
+
+    def console_log(self) -> str:
+        return self.text
 
 
-def test_what_the_guest_prints() -> None:
-    found = interface.parse(SAID)
-    assert found.memory == {"before": 1000, "after": 1000}
-    assert found.counts["denied"] == 90
-    assert found.opened == {"allowed": "OK", "denied": "1"}
-    assert interface.of_domains(found.lines["written"])["domain_policy"] == [
-        "<kernel> /a: use_profile 4",
-        "<kernel> /a: file read /a|b",
-    ]
-    assert wrong(found) == []
+@pytest.fixture
+def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What comes of the lab, if its guest says this."""
+    monkeypatch.setattr(LAB, "files", lambda run: {})
+    monkeypatch.setattr(LAB, "policy", lambda folder, name: POLICY.get(name, ""))
+
+    def play(text: str) -> Results:
+        run = Played(tmp_path, text)
+        run.go()
+        return run.results
+
+    return play
+
+
+def wrong(results: Results) -> list[str]:
+    return [check.name for check in results.checks if not check.passed]
+
+
+def test_what_the_guest_prints(play: Any) -> None:
+    results = play(SAID)
+    assert results.passed
+    assert [phase.name for phase in results.phases] == ["kinds", "cycles", "fuzz", "enforced"]
+    assert results.measured("policy memory") == {"before": 1000, "after": 1000}
+    assert results.measured("fuzzing")["denied"] == 90
+    assert len(results.checks) == 8
 
 
 DELETED = "deleted|domain_policy|<kernel> /a\ndeleted|domain_policy|use_profile 4\n"
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "what"),
+    ("old", "new", "names"),
     [
-        ("written|domain_policy|file read /a|b\n", "", ["each line", "what was"]),
-        ("again|domain_policy|file read /a|b\n", "", ["what was"]),
-        ("deleted|domain_policy|<kernel>\n", DELETED, ["each line"]),
-        ("left|1000", "left|1001", ["100 times"]),
-        ("denied=90", "denied=0", ["60 s"]),
-        ("open|denied|1", "open|denied|OK", ["policy is"]),
-        ("open|allowed|OK", "open|allowed|1", ["policy is"]),
+        (
+            "written|domain_policy|file read /a|b\n",
+            "",
+            ["each line is read back as it was written", "what was saved is the same when it is loaded"],
+        ),
+        ("again|domain_policy|file read /a|b\n", "", ["what was saved is the same when it is loaded"]),
+        ("deleted|domain_policy|<kernel>\n", DELETED, ["each line is gone when it is deleted"]),
+        ("left|1000", "left|1001", ["loading and deleting leave no memory behind"]),
+        ("denied=90", "denied=0", ["something was denied"]),
+        ("written=40", "written=0", ["something was written"]),
+        ("open|denied|1", "open|denied|OK", ["what no rule allows is denied"]),
+        ("open|allowed|OK", "open|allowed|1", ["what a rule allows can be opened"]),
     ],
-)  # fmt: skip
-def test_what_goes_wrong_is_told(old: str, new: str, what: list[str]) -> None:
+)
+def test_what_goes_wrong_is_a_failed_check(play: Any, old: str, new: str, names: list[str]) -> None:
     assert SAID.count(old) == 1
-    assert wrong(interface.parse(SAID.replace(old, new))) == what
-
-
-def test_a_guest_that_dies_has_answered_what_it_came_to() -> None:
-    """Cut after any line, what is told is what the whole tells."""
-    whole = list(report.checks(interface.parse(SAID), ASKED, WANTED))
-    lines = SAID.splitlines(keepends=True)
-    came_to = set()
-    for cut in range(len(lines) + 1):
-        said = report.answered(interface.parse("".join(lines[:cut])), ASKED, WANTED)
-        came_to.add(len(said))
-        passed = [(check.what, check.passed) for check in whole][: len(said)]
-        assert [(check.what, check.passed) for check in said] == passed
-    assert came_to == set(range(len(whole) + 1))
-
-
-def test_a_broken_off_examination_leaves_what_was_seen(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(Settings, "runs", tmp_path / "runs")
-    (tmp_path / "manifest.json").write_text('{"release": "6.12.1"}')
-    monkeypatch.setattr(report.command, "build", lambda settings: tmp_path)
-    monkeypatch.setattr(interface, "wanted", lambda root: WANTED)
-
-    def try_all(settings: Settings, kernel: Path, asked: Asked, folder: Path, **_: object) -> Found:
-        (folder / "guest").mkdir()
-        (folder / "guest/console.log").write_text(SAID.partition("fuzzed|")[0])
-        raise InfrastructureError("the guest died")
-
-    monkeypatch.setattr(interface, "try_all", try_all)
-    with pytest.raises(InfrastructureError, match="the guest died"):
-        report.examine(Settings(), cycles=100, minutes=1.0, seed=1)
-    (run,) = runs.listed(tmp_path / "runs/interface")
-    told = json.loads((run.folder / report.FILE).read_text())
-    assert (len(told["checks"]), told["missing"]) == (4, 2)
-    assert (run.folder / report.REPORT).is_file()
-    assert "2 of 6 checks came to no answer" in capsys.readouterr().out
-
-
-def test_a_mistake_of_the_kernel_is_one() -> None:
-    assert wrong(replace(interface.parse(SAID), splats=["KASAN: use-after-free"])) == ["60 s"]
+    results = play(SAID.replace(old, new))
+    assert wrong(results) == names
+    assert results.verdict == "failed"
 
 
 def test_domains_are_deleted_after_their_rules() -> None:
-    text = interface._deleting(
-        "domain_policy", "<kernel> /a\nuse_profile 3\nquota_exceeded\n\nfile read /a\n"
-    )
+    text = LAB.deleting("domain_policy", "<kernel> /a\nuse_profile 3\nquota_exceeded\n\nfile read /a\n")
     assert text.splitlines() == ["select domain=<kernel> /a", "delete file read /a", "delete <kernel> /a"]
 
 
-@pytest.mark.parametrize("numbers", [{"cycles": 0}, {"minutes": 0.0}, {"seed": 0}])
-def test_numbers_that_are_none(numbers: dict[str, float]) -> None:
-    with pytest.raises(UserError, match="more than 0"):
-        report.examine(Settings(), **{"cycles": 1, "minutes": 1.0, "seed": 1, **numbers})  # type: ignore[arg-type]
+def test_the_guest_is_told_how_much_is_asked(tmp_path: Path) -> None:
+    (tmp_path / LAB.PROGRAM).touch()
+    run: Any = SimpleNamespace(
+        options={"cycles": 100, "minutes": 0.5, "seed": 7}, bench=SimpleNamespace(made=lambda lab: tmp_path)
+    )
+    files = LAB.files(run)
+    assert files["interface/asked"] == "100 7 30\n"
+    assert files["interface/corpus/.process_status"].startswith("1\n")
+    assert "file read" in files["interface/corpus/domain_policy"]
+    assert set(LAB.SOME) <= {name.rpartition("/")[2].removesuffix(".delete") for name in files}
+
+
+@pytest.mark.parametrize(
+    "word", ["cycles=0", "cycles=1.5", "minutes=0", "minutes=nan", "seed=x", "seed", "cycle=5"]
+)
+def test_options_that_are_none(word: str) -> None:
+    with pytest.raises(UserError, match="--set"):
+        definition.load(FOLDER).choose([word])
+
+
+def test_options_are_numbers_of_their_kind() -> None:
+    chosen = definition.load(FOLDER).choose(["cycles=20", "minutes=0.5"])
+    assert chosen == {"cycles": 20, "minutes": 0.5, "seed": 1}

@@ -18,6 +18,7 @@ from ccslab.labs.splats import Witness
 from ccslab.results import Check, Phase, Results
 from ccslab.vm.death import Watch
 from ccslab.vm.feed import plain
+from ccslab.vm.machine import Machine
 
 CONSOLE = Path(__file__).parent / "data" / "splats" / "hung-task.console"
 HUNG = [plain(line).strip("\r") for line in CONSOLE.read_bytes().decode().split("\n")]
@@ -58,7 +59,7 @@ class World:
         guest = SimpleNamespace(machine=machine, root=self.root)
         self.checks: list[Check] = []
         self.folder = folder
-        self.witness = Witness(cast(Guest, guest), folder, self.checks.append)
+        self.witness = Witness(cast(Machine, machine), folder, self.checks.append, guest=cast(Guest, guest))
 
     def root(self, command: str, **_: Any) -> tuple[int, str]:
         return next(answer for word, answer in self.answers.items() if word in command)

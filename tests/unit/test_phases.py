@@ -133,7 +133,7 @@ class World:
         """Some phases as ``Run.go`` goes through them."""
         for name in names:
             with self.run.phase(name):
-                phases.find(name)(self.run)
+                phases.find(name, self.lab.folder)(self.run)
 
     @property
     def failed(self) -> list[tuple[str, str]]:
@@ -167,8 +167,6 @@ def test_the_fake_has_the_guest_s_methods() -> None:
 
 def test_a_whole_run_passes(world: World) -> None:
     with world.run:
-        with world.run.phase(BOOT):
-            pass
         world.run.go()
     assert world.failed == []
     assert world.results.verdict == "passed", list(world.results.failures())
@@ -325,12 +323,17 @@ def test_a_denial_that_is_none(world: World) -> None:
     assert world.failed == [("logwatch", "the denial is in the administrator's mailbox")]
 
 
-@pytest.mark.parametrize("lacking", [{"logwatch": None}, {"attacks": ()}])
-def test_a_log_watch_that_has_nothing_to_watch(tmp_path: Path, lacking: dict[str, Any]) -> None:
-    world = World(tmp_path, phases=("disabled", "logwatch"), **lacking)
-    world.serve()
-    with pytest.raises(UserError, match=r"lab\.toml: phase logwatch needs \[logwatch\] and an attack"):
-        world.run.go()
+@pytest.mark.parametrize(
+    ("text", "file", "lacking"),
+    [
+        (LAB.partition("[logwatch]")[0], "lab.toml", "phase logwatch needs a log watch"),
+        ("", "attacks.toml", "phase logwatch needs attacks"),
+    ],
+)
+def test_a_log_watch_that_has_nothing_to_watch(world: World, text: str, file: str, lacking: str) -> None:
+    (world.lab.folder / file).write_text(text)
+    with pytest.raises(UserError, match=f"{lacking}, and lab small has none - write "):
+        definition.load(world.lab.folder)
 
 
 def test_an_access_that_is_granted_without_a_repair(world: World) -> None:
@@ -362,7 +365,7 @@ def test_a_repair_that_does_not_help(world: World) -> None:
 def test_what_drifted_is_traced_to_its_step(world: World) -> None:
     golden = world.lab.folder.parent.parent / "policies/small"
     world.do("disabled", "learning", "tuned")
-    assert world.results.drift == [], "no policy is golden"
+    assert world.results.drift is None, "no policy is golden"
     golden.mkdir()
     (golden / "domain_policy.conf").write_text("<kernel> /usr/sbin/apache2\nuse_profile 0\nuse_group 0\n")
     (golden / "exception_policy.conf").write_text(world.guest.interface("exception_policy"))
@@ -379,7 +382,7 @@ def order(world: World, monkeypatch: pytest.MonkeyPatch, *failing: str) -> list[
     """Phases of which is known only in what order they come; some fail a check."""
     came: list[str] = []
 
-    def find(name: str) -> Callable[[Run], None]:
+    def find(name: str, folder: Path) -> Callable[[Run], None]:
         def body(run: Run) -> None:
             came.append(name)
             run.check(f"{name} is well", name not in failing, "it is not")
@@ -396,8 +399,8 @@ def test_phases_come_in_the_order_of_the_lab_s_file(tmp_path: Path, monkeypatch:
     came = order(world, monkeypatch)
     world.run.go()
     assert came == ["repair", "disabled", "tuned"]
-    assert [phase.name for phase in world.results.phases] == came
-    assert world.observed == ["repair passed", "disabled passed", "tuned passed"]
+    assert [phase.name for phase in world.results.phases] == [BOOT, *came]
+    assert world.observed == ["boot passed", "repair passed", "disabled passed", "tuned passed"]
     assert world.results.grids == [], "a lab without the phase attacked tries no attacks"
 
 
@@ -445,14 +448,14 @@ def test_the_phase_attacked_waits_for_the_attackers(tmp_path: Path, monkeypatch:
         assert may.wait(WAIT_S)
         return attempt(*given, **more)
 
-    def find(name: str) -> Callable[[Run], None]:
+    def find(name: str, folder: Path) -> Callable[[Run], None]:
         def body(run: Run) -> None:
             waits.set()
             finish(run)
 
-        return body if name == "attacked" else original(name)
+        return body if name == "attacked" else original(name, folder)
 
-    original, finish = phases.find, phases.find("attacked")
+    original, finish = phases.find, phases.find("attacked", world.lab.folder)
     monkeypatch.setattr(attackers.attacking, "attempt", slow)
     monkeypatch.setattr(phases, "find", find)
     with world.run:
@@ -460,7 +463,7 @@ def test_the_phase_attacked_waits_for_the_attackers(tmp_path: Path, monkeypatch:
         goes.start()
         assert waits.wait(WAIT_S), "the phases go on while attacks are tried"
         assert world.results.grids[0].row("shadow").cells == {}
-        assert world.observed == ["disabled passed"]
+        assert world.observed == ["boot passed", "disabled passed"]
         may.set()
         goes.join(WAIT_S)
     assert not goes.is_alive()

@@ -58,7 +58,8 @@ def write_report(
         undefined=jinja2.StrictUndefined,
         finalize=_harmless,
     )
-    cast = folder / "console.cast"
+    casts = (folder / "console.cast", folder / "guest" / "console.cast")  # of a small guest the latter
+    cast = next(filter(Path.is_file, casts), None)
     page = environment.get_template("page.html").render(
         results=results,
         folder=folder.name,
@@ -79,7 +80,7 @@ def write_report(
         environment=content.environment(manifest),
         style=_asset(HERE / "style.css") + _asset(PLAYER / "asciinema-player.css"),
         player=_asset(PLAYER / "asciinema-player.min.js"),
-        cast=_json(_recording(cast.read_text(errors="replace"))) if cast.is_file() else "",
+        cast=_json(_recording(cast.read_text(errors="replace"))) if cast else "",
     )
     return write(folder / REPORT, page.encode())
 

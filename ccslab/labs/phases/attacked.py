@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from ccslab.labs.run import Run
 
+NEEDS = ("a server", "attacks", "protected domains")
+
 
 def run(run: Run) -> None:
     """Wait for them."""

@@ -7,6 +7,8 @@ from ccslab.labs.inspection import inspect
 from ccslab.labs.run import Run
 from ccslab.labs.step import HttpStep
 
+NEEDS = ("a server", "a workload")
+
 
 def run(run: Run) -> None:
     """Keep each answer, and the services' PIDs.

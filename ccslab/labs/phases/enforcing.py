@@ -7,6 +7,8 @@ from ccslab.labs.guest import ENFORCING
 from ccslab.labs.inspection import inspect
 from ccslab.labs.run import Run
 
+NEEDS = ("a server", "a workload", "protected domains")
+
 
 def run(run: Run) -> None:
     """The whole workload again, under enforcement."""

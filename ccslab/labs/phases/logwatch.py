@@ -3,21 +3,18 @@
 
 from __future__ import annotations
 
-from ccslab.errors import UserError
 from ccslab.labs.guest import appears
 from ccslab.labs.run import Run
 
 MAIL_TIMEOUT_S = 60.0
 
+NEEDS = ("a server", "a log watch", "attacks", "protected domains")
+
 
 def run(run: Run) -> None:
-    """Attack, set the clock to just before the hour, and wait for the mail that names the denial.
-
-    :raises UserError: the lab has no ``[logwatch]``, or no attack.
-    """
+    """Attack, set the clock to just before the hour, and wait for the mail that names the denial."""
     server, watch = run.server, run.lab.logwatch
-    if watch is None or not run.lab.attacks:
-        raise UserError("phase logwatch needs [logwatch] and an attack", where=run.lab.folder / "lab.toml")
+    assert watch
     server.guest.forget_violations()
     server.guest.perform(run.lab.attacks[0].steps)
     denied = server.violations()

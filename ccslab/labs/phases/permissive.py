@@ -8,6 +8,8 @@ from ccslab.labs.guest import PERMISSIVE
 from ccslab.labs.inspection import inspect
 from ccslab.labs.run import Run
 
+NEEDS = ("a server", "a workload", "protected domains")
+
 
 def run(run: Run) -> None:
     """The learned workload, then what nobody learned; that is added to the running kernel."""

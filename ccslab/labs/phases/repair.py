@@ -7,6 +7,8 @@ from ccslab.labs.guest import ENFORCING
 from ccslab.labs.run import Run
 from ccslab.labs.step import HttpStep
 
+NEEDS = ("a server", "a repair", "protected domains")
+
 
 def run(run: Run) -> None:
     """Denied, read in the log, allowed from it, granted: without a restart."""

@@ -6,6 +6,8 @@ from __future__ import annotations
 from ccslab.labs import tuning
 from ccslab.labs.run import Run
 
+NEEDS = ("a server", "rules", "protected domains")
+
 
 def run(run: Run) -> None:
     """From what was learned to what is to be enforced, and how that drifts from the golden policy."""
