@@ -8,6 +8,7 @@ and readers pass over keys they do not know.
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def read_results(path: Path) -> Results:
     """
     path = path / RESULTS if path.is_dir() else path
     try:
-        document = json.loads(path.read_bytes(), parse_constant=_no_number)
+        document = json.loads(path.read_bytes(), parse_constant=_no_number, parse_float=_number)
     except FileNotFoundError as error:
         raise UserError("is missing", where=path, mend="the run has not finished, or was killed") from error
     except (OSError, ValueError, RecursionError) as error:
@@ -93,6 +94,12 @@ def from_document(document: Any, where: str = RESULTS) -> Results:
 
 def _no_number(word: str) -> float:
     raise ValueError(f"{word} is no number")
+
+
+def _number(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        _no_number(f"{text:.20}")
+    return number
 
 
 def _place(place: str) -> str:

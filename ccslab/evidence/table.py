@@ -36,8 +36,8 @@ def phase_line(phase: Phase, results: Results) -> Text:
     :param results: the run so far; its checks of this phase decide the verdict.
     """
     verdict, failed = _phase_verdict(phase, results)
-    line = Text(f"  {phase.name:<11}{phase.seconds:>7.1f} s  ", end="")
-    counts = ", ".join(counted(number, word) for word, number in phase.counts.items())
+    line = Text(f"  {one_line(phase.name):<11}{phase.seconds:>7.1f} s  ", end="")
+    counts = ", ".join(counted(number, one_line(word)) for word, number in phase.counts.items())
     line.append(f"{counts:<30} ")
     line.append(verdict, STYLES[verdict])
     if failed:
@@ -119,7 +119,7 @@ def _phases(results: Results) -> Table:
     table = plain_table("Phases")
     table.add_column("phase", no_wrap=True)
     for name in ("seconds", *(f"{word}s" for word in counts)):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(Text(one_line(name)), justify="right", no_wrap=True)
     table.add_column("verdict")
     for phase in results.phases:
         verdict, failed = _phase_verdict(phase, results)
@@ -127,7 +127,7 @@ def _phases(results: Results) -> Table:
         if failed:
             text.append(f", {failed}")
         numbers = (str(phase.counts[what]) if what in phase.counts else "" for what in counts)
-        table.add_row(phase.name, f"{phase.seconds:.1f}", *numbers, text)
+        table.add_row(Text(one_line(phase.name)), f"{phase.seconds:.1f}", *numbers, text)
     return table
 
 
@@ -135,11 +135,11 @@ def _grid(grid: Grid, results: Results) -> Table:
     """A grid: row by row, or group by group with the rows that went wrong if there are many."""
     right = len(grid.rows) - len(grid.wrong)
     verdict = f"{right} of {len(grid.rows)} as wanted" if grid.judged else "shown, not judged"
-    table = plain_table(f"{grid.name.capitalize()}: {verdict}")
+    table = plain_table(f"{one_line(grid.name).capitalize()}: {verdict}")
     table.collapse_padding = len(grid.columns) > 4  # eighty columns have no more room
-    table.add_column(grid.name, ratio=1, overflow="fold")
+    table.add_column(Text(one_line(grid.name)), ratio=1, overflow="fold")
     for column in grid.columns:
-        table.add_column(column, no_wrap=True)
+        table.add_column(Text(one_line(column)), no_wrap=True)
     shown: Iterable[Row] = grid.rows
     if len(grid.rows) > ROWS and all(row.group for row in grid.rows):
         for group in dict.fromkeys(row.group for row in grid.rows):
@@ -159,8 +159,8 @@ def _cell(grid: Grid, row: Row, column: str) -> Text:
     if cell is None:
         return Text("-", "dim")
     if cell.right or not grid.judged:
-        return Text(cell.got, STYLES["passed"] if cell.right else "")
-    return Text(f"{cell.got} !", STYLES["failed"])
+        return Text(one_line(cell.got), STYLES["passed"] if cell.right else "")
+    return Text(f"{one_line(cell.got)} !", STYLES["failed"])
 
 
 def _share(grid: Grid, rows: Sequence[Row], column: str) -> Text:
@@ -171,26 +171,26 @@ def _share(grid: Grid, rows: Sequence[Row], column: str) -> Text:
         return Text("-", "dim")
     if grid.judged and right < len(cells):
         return Text(f"{right} of {len(cells)} !", STYLES["failed"])
-    kinds = "/".join(dict.fromkeys(cell.got for cell in cells))
+    kinds = "/".join(dict.fromkeys(one_line(cell.got) for cell in cells))
     return Text(kinds, STYLES["passed"] if grid.judged else "")
 
 
 def _measures(results: Results) -> Iterator[Table]:
     """Figures, a table for each name."""
     for name in dict.fromkeys(measure.name for measure in results.measures):
-        table = plain_table(name.capitalize())
+        table = plain_table(one_line(name).capitalize())
         table.add_column("of")
         table.add_column("", justify="right", no_wrap=True)
         for measure in results.measures:
             if measure.name == name:
-                table.add_row(Text(one_line(measure.of)), figure(measure))
+                table.add_row(Text(one_line(measure.of)), Text(figure(measure)))
         yield table
 
 
 def figure(measure: Measure) -> str:
     """A figure as a person says it: ``104.4 KiB (106912 bytes)``."""
     number = f"{measure.value:,.0f}" if float(measure.value).is_integer() else f"{measure.value:,.2f}"
-    exact = f"{number} {measure.unit}"
+    exact = f"{number} {one_line(measure.unit)}"
     return f"{size(int(measure.value))} ({exact})" if measure.unit == "bytes" else exact
 
 
@@ -215,7 +215,7 @@ def _failures(results: Results) -> Table:
     table.add_column("check", ratio=2, overflow="fold")
     table.add_column("detail", ratio=3, overflow="fold")
     for phase, name, detail in results.failures():
-        table.add_row(phase, Text(one_line(name)), Text(_cut(one_line(detail) or "-")))
+        table.add_row(Text(one_line(phase)), Text(one_line(name)), Text(_cut(one_line(detail) or "-")))
     return table
 
 
@@ -233,7 +233,7 @@ def _phase_verdict(phase: Phase, results: Results) -> tuple[str, str]:
     parts = [f"{failed} of {counted(len(checks), 'check')}"] if failed else []
     for grid in results.grids:
         if grid.phase == phase.name and not grid.passed:
-            parts.append(f"{len(grid.wrong)} of {len(grid.rows)} {grid.name}")
+            parts.append(f"{len(grid.wrong)} of {len(grid.rows)} {one_line(grid.name)}")
     if results.error and results.phases and phase is results.phases[-1]:
         return "error", parts[0] if failed else ""
     return ("failed", ", ".join(parts)) if parts else ("passed", "")

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ccslab.evidence.table import plain_table
+from ccslab.evidence.text import one_line
 from ccslab.results import Phase, Results, Spent, What
 
 
@@ -21,7 +22,9 @@ def timings(results: Results) -> Table:
         table.add_column(name, justify="left" if name == "phase" else "right", no_wrap=True)
     for phase in results.phases:
         table.add_row(
-            phase.name, f"{phase.seconds:.1f}", *(_seconds(phase.spent.get(what)) for what in shown)
+            Text(one_line(phase.name)),
+            f"{phase.seconds:.1f}",
+            *(_seconds(phase.spent.get(what)) for what in shown),
         )
     totals = [_total(results.phases, what) for what in shown]
     table.add_section()

@@ -29,6 +29,8 @@ PARTS = {
     "harness": "sha256",
 }
 """Of each input in a manifest, the word that says whether it is the same."""
+BY_CHANCE = {"violation"}
+"""What phases count that differs from run to run: how often a program asks again for what it was denied."""
 
 
 def replay(settings: Settings, named: str, *, anyway: bool = False) -> int:
@@ -81,7 +83,7 @@ def differences(a: Results, b: Results) -> Iterator[str]:
     for name in ("verdict", "release", "finished"):
         if getattr(a, name) != getattr(b, name):
             yield f"{name}: {getattr(a, name)}, then {getattr(b, name)}"
-    of_a, of_b = ({phase.name: phase.counts for phase in one.phases} for one in (a, b))
+    of_a, of_b = (_counted(results) for results in (a, b))
     for name in dict.fromkeys((*of_a, *of_b)):
         if of_a.get(name) != of_b.get(name):
             yield f"phase {name}: {_counts(of_a.get(name))}, then {_counts(of_b.get(name))}"
@@ -99,6 +101,14 @@ def differences(a: Results, b: Results) -> Iterator[str]:
     drift_a, drift_b = ({*(results.drift or ())} for results in (a, b))
     for line in sorted(drift_a ^ drift_b):
         yield f"drift {'gone' if line in drift_a else 'new'}: {one_line(line)}"
+
+
+def _counted(results: Results) -> dict[str, dict[str, int]]:
+    """What each phase counted, by its name."""
+    return {
+        phase.name: {word: number for word, number in phase.counts.items() if word not in BY_CHANCE}
+        for phase in results.phases
+    }
 
 
 def _cells(results: Results) -> Iterator[tuple[str, Cell]]:

@@ -18,7 +18,7 @@ from ccslab.evidence.text import one_line
 from ccslab.runs.cell import Cell, State
 
 # A phase that has ended, as table.phase_line tells it.
-_PHASE = re.compile(r"([a-z-]+) +[0-9.]+ s ")
+_PHASE = re.compile(r"([a-z0-9_-]+) +[0-9.]+ s ")
 NOTE_WIDTH = 34
 
 

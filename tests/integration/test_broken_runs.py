@@ -58,7 +58,7 @@ def lab(checkout: Checkout, request: pytest.FixtureRequest) -> Callable[..., str
         name = request.node.name.replace("_", "-")
         folder = checkout.root / "labs" / name
         folder.mkdir()
-        main = (ROOT / "labs/apache-cgi/lab.toml").read_text() + services
+        main = (ROOT / "labs/apache-cgi/lab.toml").read_text() + services  # [services] is its last table
         (folder / "lab.toml").write_text(main)
         (folder / "workload.toml").write_text(f"[[step]]\nname = 'trouble'\nroot = '''{command}'''\n")
         (folder / "attacks.toml").write_text(ATTACKS)

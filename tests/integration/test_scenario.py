@@ -61,19 +61,24 @@ def test_every_phase_was_reached_in_order(results: dict) -> None:
 
 
 def test_every_attack_succeeds_is_logged_and_is_denied(results: dict) -> None:
-    assert len(results["attacks"]) >= 12
-    for attack in results["attacks"]:
-        seen = (attack["disabled"], attack["permissive"], attack["enforcing"])
+    (grid,) = results["grids"]
+    assert (grid["name"], grid["phase"], grid["judged"]) == ("attacks", "attacked", True)
+    assert grid["columns"] == ["disabled", "permissive", "enforcing"]
+    assert len(grid["rows"]) >= 12
+    for attack in grid["rows"]:
+        seen = tuple(attack["cells"][mode]["got"] for mode in grid["columns"])
         assert seen == ("succeeded", "logged", "denied"), attack["name"]
+        assert all(cell["right"] for cell in attack["cells"].values()), attack["name"]
 
 
 def test_the_new_mount_calls_are_denied_as_the_old_one_is(results: dict) -> None:
-    outcome = {attack["name"]: attack["enforcing"] for attack in results["attacks"]}
+    (grid,) = results["grids"]
+    outcome = {attack["name"]: attack["cells"]["enforcing"]["got"] for attack in grid["rows"]}
     assert outcome["mount-old"] == outcome["mount-new"] == outcome["bind-new"] == "denied"
 
 
 def test_tuning_saves_policy_memory(results: dict) -> None:
-    memory = results["policy_memory_bytes"]
+    memory = {one["of"]: one["value"] for one in results["measures"] if one["name"] == "policy memory"}
     assert 0 < memory["tuned"] < memory["learned"]
 
 

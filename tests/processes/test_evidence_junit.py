@@ -12,9 +12,10 @@ import evidence_sample as sample
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ccslab.evidence.junit import MEANING, build, reason, write_junit
+from ccslab.evidence.junit import build, write_junit
 from ccslab.evidence.text import visible
-from ccslab.results import Check, Outcome, Phase, Results
+from ccslab.labs.attacking import Outcome
+from ccslab.results import Check, Results, reason
 
 KINDS = {"failures": "failure", "errors": "error", "skipped": "skipped"}
 BROKEN_TEST = """\
@@ -61,7 +62,7 @@ def case_of(root: ET.Element, name: str) -> ET.Element:
 
 def test_a_suite_a_phase_and_a_case_a_check_and_attack(tmp_path: Path) -> None:
     root = read(sample.passed(), tmp_path)
-    assert [suite.get("name") for suite in root] == [f"sample-lab.{phase}" for phase in Phase]
+    assert [suite.get("name") for suite in root] == [f"sample-lab.{phase}" for phase in sample.PHASES]
     attacked = root.find("testsuite[@name='sample-lab.attacked']")
     assert attacked is not None
     assert [case.get("name") for case in attacked] == ["shadow", "injection"]
@@ -92,27 +93,50 @@ def test_a_broken_run_is_an_error_and_untried_attacks_are_no_failures(tmp_path: 
 
 def test_an_attack_that_went_wrong_is_a_failure_also_in_a_broken_run(tmp_path: Path) -> None:
     results = sample.broken()
-    results.attacks[0].outcomes = {Phase.DISABLED: Outcome.FAILED}
+    sample.set_outcome(results, 0, "disabled", Outcome.FAILED)
     root = read(results, tmp_path)
     assert case_of(root, "shadow").find("failure") is not None
 
 
 def test_an_untried_attack_fails_a_finished_run(tmp_path: Path) -> None:
     results = sample.passed()
-    del results.attacks[0].outcomes[Phase.PERMISSIVE]
+    del sample.rows(results)[0].cells["permissive"]
     failure = case_of(read(results, tmp_path), "shadow").find("failure")
     assert failure is not None
     assert "permissive: it was not tried" in failure.get("message", "")
 
 
-def test_every_outcome_has_a_meaning() -> None:
-    assert set(MEANING) == set(Outcome)
-    assert reason(sample.attack("a", "b")) == ""
+def test_a_row_that_is_right_has_no_reason() -> None:
+    assert reason(sample.attacks(), sample.attack("a", "b")) == ""
+    wrong = sample.attack("a", "b", permissive=Outcome.UNLOGGED)
+    assert reason(sample.attacks(), wrong) == (
+        "permissive: it succeeded and nothing was logged (wanted: logged)"
+    )
+
+
+def test_what_is_not_judged_is_shown_and_no_failure(tmp_path: Path) -> None:
+    results = sample.passed()
+    results.grids[0].judged = False
+    sample.set_outcome(results, 1, "enforcing", Outcome.UNDENIED)
+    root = read(results, tmp_path)
+    skipped = case_of(root, "injection").find("skipped")
+    assert skipped is not None
+    assert "although the policy is enforced" in skipped.get("message", "")
+    assert (root.get("failures"), root.get("skipped")) == ("0", "1")
+    assert results.verdict == "passed"
+
+
+def test_a_grid_of_a_phase_that_was_not_reached_has_its_suite(tmp_path: Path) -> None:
+    results = sample.broken()
+    assert "attacked" not in [phase.name for phase in results.phases]
+    suite = read(results, tmp_path).find("testsuite[@name='sample-lab.attacked']")
+    assert suite is not None
+    assert [case.get("name") for case in suite] == ["shadow", "injection"]
 
 
 def test_checks_of_one_name_stay_two(tmp_path: Path) -> None:
     results = sample.passed()
-    results.checks += [Check(Phase.TUNED, "read back", True), Check(Phase.TUNED, "read back", False)]
+    results.checks += [Check("tuned", "read back", True), Check("tuned", "read back", False)]
     root = read(results, tmp_path)
     assert case_of(root, "read back").find("failure") is None
     failure = case_of(root, "read back (2)").find("failure")
@@ -124,7 +148,7 @@ def test_checks_of_one_name_stay_two(tmp_path: Path) -> None:
 def test_any_text_makes_legal_xml(name: str, detail: str) -> None:
     results = sample.passed()
     results.lab = name
-    results.checks.append(Check(Phase.BOOT, f"check {name}", False, detail))
+    results.checks.append(Check("boot", f"check {name}", False, detail))
     text = ET.tostring(build(results, Path("none")), encoding="utf-8")
     found = [case.get("name", "") for case in ET.fromstring(text).iter("testcase")]
     assert any(one.startswith("check") for one in found)

@@ -14,7 +14,7 @@ import pytest
 from ccslab.errors import InfrastructureError
 from ccslab.labs.inspection import inspect
 from ccslab.labs.stopwatch import Stopwatch
-from ccslab.results import Phase, PhaseResult
+from ccslab.results import Phase
 
 Checks = dict[str, tuple[bool, str]]
 
@@ -25,32 +25,35 @@ def checks(tmp_path: Path) -> Checks:
 
 
 @pytest.fixture
-def engine(tmp_path: Path, checks: Checks) -> Any:
-    """What inspect needs of an engine; the tests that it runs here ask no guest."""
+def run(tmp_path: Path, checks: Checks) -> Any:
+    """What inspect needs of a run; the tests that it runs here ask no guest."""
     folder = tmp_path / "lab"
     folder.mkdir()
     return SimpleNamespace(
         lab=SimpleNamespace(folder=folder),
         folder=tmp_path / "run",
-        guest=SimpleNamespace(
-            stopwatch=Stopwatch(),
-            patience=1.0,
-            folder="/proc/ccs",
-            machine=SimpleNamespace(
-                ssh=SimpleNamespace(testinfra=[]), watch=SimpleNamespace(check=lambda: None)
-            ),
+        current=Phase("learning"),
+        server=SimpleNamespace(
+            guest=SimpleNamespace(
+                stopwatch=Stopwatch(),
+                patience=1.0,
+                folder="/proc/ccs",
+                machine=SimpleNamespace(
+                    ssh=SimpleNamespace(testinfra=[]), watch=SimpleNamespace(check=lambda: None)
+                ),
+            )
         ),
-        check=lambda result, name, passed, detail="": checks.update({name: (passed, detail)}),
+        check=lambda name, passed, detail="": checks.update({name: (passed, detail)}),
     )
 
 
-def test_each_test_is_a_check(engine: Any, checks: Checks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_test_is_a_check(run: Any, checks: Checks, monkeypatch: pytest.MonkeyPatch) -> None:
     # The launcher sets it, an `invoke` of the venv does not.
     monkeypatch.delenv("PYTHONPATH", raising=False)
-    (engine.lab.folder / "test_learning.py").write_text(
+    (run.lab.folder / "test_learning.py").write_text(
         "def test_good():\n    pass\n\ndef test_bad():\n    assert not 'bad'\n"
     )
-    inspect(engine, PhaseResult(Phase.LEARNING))
+    inspect(run)
     assert list(checks) == ["test_learning: test_good", "test_learning: test_bad"]
     assert [passed for passed, _ in checks.values()] == [True, False]
     assert "bad" in checks["test_learning: test_bad"][1]
@@ -66,10 +69,10 @@ def test_each_test_is_a_check(engine: Any, checks: Checks, monkeypatch: pytest.M
         ("def test_x(nosuch):\n    pass\n\nimport sys; sys.exit(4)\n", "SystemExit: 4"),
     ],
 )
-def test_a_file_that_cannot_run_is_no_failed_check(engine: Any, checks: Checks, text: str, said: str) -> None:
-    (engine.lab.folder / "test_learning.py").write_text(text)
+def test_a_file_that_cannot_run_is_no_failed_check(run: Any, checks: Checks, text: str, said: str) -> None:
+    (run.lab.folder / "test_learning.py").write_text(text)
     with pytest.raises(InfrastructureError, match="tests did not run to their end: .*" + re.escape(said)):
-        inspect(engine, PhaseResult(Phase.LEARNING))
+        inspect(run)
     assert checks == {}
 
 
@@ -89,18 +92,18 @@ def test_last(host):
 
 
 @pytest.fixture
-def asked(engine: Any) -> Any:
-    """An engine whose tests ask by ssh."""
-    engine.guest.machine.ssh.testinfra = ["--hosts=ssh://server", f"--ssh-config={engine.folder}/config"]
-    (engine.lab.folder / "test_learning.py").write_text(ASKING)
-    return engine
+def asked(run: Any) -> Any:
+    """A run whose tests ask by ssh."""
+    run.server.guest.machine.ssh.testinfra = ["--hosts=ssh://server", f"--ssh-config={run.folder}/config"]
+    (run.lab.folder / "test_learning.py").write_text(ASKING)
+    return run
 
 
 def test_a_guest_that_is_asked_gives_answers(
     asked: Any, checks: Checks, bin_folder: Callable[[str, str], Path]
 ) -> None:
     bin_folder("ssh", 'for last; do :; done; exec sh -c "$last"\n')
-    inspect(asked, PhaseResult(Phase.LEARNING))
+    inspect(asked)
     assert [passed for passed, _ in checks.values()] == [True, False, False, True], checks
 
 
@@ -118,20 +121,22 @@ def test_a_guest_that_cannot_be_asked_has_not_failed(
     with pytest.raises(
         InfrastructureError, match=r"the guest cannot be asked: unix_listener: path .* too long"
     ):
-        inspect(asked, PhaseResult(Phase.LEARNING))
+        inspect(asked)
     assert checks == {"test_learning: test_good[ssh://server]": (True, "")}
 
 
 def test_testinfra_that_recurses_is_no_failed_check(
     asked: Any, checks: Checks, bin_folder: Callable[[str, str], Path]
 ) -> None:
-    asked.guest.machine.ssh.testinfra[1] = "--ssh-config=/é/config"
+    asked.server.guest.machine.ssh.testinfra[1] = "--ssh-config=/é/config"
     bin_folder("ssh", "exit 0\n")
     with pytest.raises(InfrastructureError, match="the guest cannot be asked: maximum recursion depth"):
-        inspect(asked, PhaseResult(Phase.LEARNING))
+        inspect(asked)
     assert checks == {}
 
 
-def test_a_phase_without_a_file_has_no_checks(engine: Any, checks: Checks) -> None:
-    inspect(engine, PhaseResult(Phase.BOOT))
+def test_a_phase_without_a_file_has_no_checks(run: Any, checks: Checks) -> None:
+    (run.lab.folder / "test_learning.py").write_text("def test_good():\n    pass\n")
+    run.current = Phase("boot")
+    inspect(run)
     assert checks == {}

@@ -82,7 +82,7 @@ def test_a_cell_knows_its_run_and_figures(tmp_path: Path) -> None:
     sample.drive(tmp_path, told)
     for cell in told:
         assert cell.run.startswith(f"sample-lab-x86_64-{cell.kernel}-")
-        assert (cell.attacks_met, cell.attacks, cell.drift, cell.policy_memory_bytes) == (2, 2, 0, 98_304)
+        assert (cell.right, cell.tried, cell.drift, cell.policy_memory_bytes) == (2, 2, 0, 98_304)
         assert cell.run_s > 0
         assert cell.inputs
 

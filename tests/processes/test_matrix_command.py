@@ -32,15 +32,17 @@ DRIVE = """
 
 def _drive(settings, lab, parts, results, folder, **wishes):
     import os
-    from ccslab.results import WANTED, AttackResult, Outcome, PhaseResult
+    from ccslab.labs import attacking
+    from ccslab.labs.attacking import WANTED, Outcome
+    from ccslab.results import Cell, Measure
     if (settings.root / f"crash-{results.kernel}").exists():
         os.abort()
     if (settings.root / f"hang-{results.kernel}").exists():
         time.sleep(600)
     with (settings.root / "ran").open("a") as stream:
         stream.write(f"{results.kernel}/{results.arch}\\n")
-    results.phases = [PhaseResult(Phase.BOOT, 1.0), PhaseResult(Phase.TUNED, 1.0)]
-    results.policy_memory_bytes = {"enforcing": 65536}
+    results.phases = [Phase("boot", 1.0), Phase("tuned", 1.0)]
+    results.measures = [Measure("policy memory", "enforcing", 65536, "bytes")]
     library = {"x86_64": "x86_64-linux-gnu", "i386": "i386-linux-gnu"}[results.arch]
     policy = f"<kernel> /usr/sbin/apache2\\nuse_profile 3\\nfile read /usr/lib/{library}/libc.so.6\\n"
     for stage in ("learned", "tuned", "enforcing"):
@@ -49,11 +51,13 @@ def _drive(settings, lab, parts, results, folder, **wishes):
         (place / "domain_policy.conf").write_text(policy)
         (place / "exception_policy.conf").write_text("")
     record = "<kernel> /usr/sbin/apache2: file mount tmpfs /var/www/html/docs/ tmpfs 0x0"
-    for attack in lab.attacks:
-        told = AttackResult(attack.name, attack.title, dict(WANTED), {}, {Phase.ENFORCING: [record]})
-        if results.kernel.startswith("stock-") and attack.name == "mount-new":
-            told = AttackResult(attack.name, attack.title, {**WANTED, Phase.ENFORCING: Outcome.UNDENIED})
-        results.attacks.append(told)
+    results.drift = []
+    results.grids = [attacking.grid(lab.attacks)]
+    for row in results.grids[0].rows:
+        row.cells = {mode: Cell(wanted, wanted, True) for mode, wanted in WANTED.items()}
+        row.cells["enforcing"].records = [record]
+        if results.kernel.startswith("stock-") and row.name == "mount-new":
+            row.cells["enforcing"] = Cell(Outcome.UNDENIED, Outcome.DENIED, False)
     results.finished = True
 """
 

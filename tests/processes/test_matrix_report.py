@@ -16,7 +16,7 @@ from rich.console import Console
 from ccslab.evidence.junit import JUNIT
 from ccslab.evidence.table import phase_line
 from ccslab.policy.parity import Line, Parity
-from ccslab.results import Phase, PhaseResult
+from ccslab.results import Phase
 from ccslab.runs import matrixreport
 from ccslab.runs.cell import Cell, State
 from ccslab.runs.matrix import Matrix
@@ -84,7 +84,7 @@ def test_the_table_says_what_became_of_each_cell(tmp_path: Path, over: Matrix) -
 def test_nothing_is_cut_of_long_names_and_times(tmp_path: Path, over: Matrix) -> None:
     for cell in over.cells:
         cell.kernel, cell.build_s, cell.run_s = f"stock-{cell.kernel}-debug", 599.6, 7384.0
-        cell.attacks = cell.attacks_met = 20
+        cell.tried = cell.right = 20
         cell.policy_memory_bytes = 5_500_000
     target = console()
     matrixreport.show_matrix(over, [], tmp_path / "runs", target)
@@ -99,8 +99,8 @@ def test_a_long_error_stays_indented_and_an_error_has_no_figures(tmp_path: Path)
     (tmp_path / "x86_64-6.1").write_text("break")
     matrix = sample.drive(tmp_path, sample.cells("6.1/x86_64"))
     (cell,) = matrix.cells
-    assert cell.attacks == 2
-    assert matrixreport.row(cell)[-3:] == ("-", "-", "-")
+    assert (cell.tried, cell.right) == (2, 2)
+    assert matrixreport.row(matrix, cell)[-3:] == ["-", "-", "-"]
     cell.why = (
         "units failed at boot: " + "systemd-sysctl.service loaded failed failed Apply Kernel Variables " * 3
     )
@@ -109,6 +109,13 @@ def test_a_long_error_stays_indented_and_an_error_has_no_figures(tmp_path: Path)
     told = [line for line in said(target).splitlines() if "loaded" in line or "Kernel" in line]
     assert len(told) > 2
     assert all(line.startswith("  ") and len(line) <= 80 for line in told)
+
+
+@pytest.mark.parametrize(("drift", "shown"), [(None, "-"), (0, "0"), (3, "3")])
+def test_drift_that_was_not_compared_is_no_zero(over: Matrix, drift: int | None, shown: str) -> None:
+    over.cells[0].drift = drift
+    row = dict(zip(matrixreport.heads(over), matrixreport.row(over, over.cells[0]), strict=True))
+    assert row["drift"] == shown
 
 
 def test_parity_that_is_not_as_declared_is_told(tmp_path: Path) -> None:
@@ -138,7 +145,7 @@ def test_the_junit_file_has_a_suite_a_cell(tmp_path: Path, over: Matrix) -> None
         "sample-lab.6.1.i386": ("0", "1"),
         "sample-lab.5.10.i386": ("0", "1"),
     }
-    wanted = len(evidence_sample.passed().checks) + len(evidence_sample.passed().attacks)
+    wanted = len(evidence_sample.passed().checks) + len(evidence_sample.rows(evidence_sample.passed()))
     assert suites["sample-lab.6.12.x86_64"].get("tests") == str(wanted)
     assert root.get("tests") == str(sum(int(suite.get("tests", "")) for suite in root))
     case = suites["sample-lab.5.10.i386"][0]
@@ -157,16 +164,16 @@ def running(*names: str) -> list[Cell]:
     return cells
 
 
-def test_what_a_run_does_now_is_the_phase_after_the_one_that_ended() -> None:
+def test_what_a_run_does_now_is_told_by_the_phase_that_ended() -> None:
     (cell,) = running("k/a")
     note(cell, "Booting 6.12 with tcg ...")
     assert cell.note == "Booting 6.12 with tcg ..."
-    for phase, after in zip(Phase, [*list(Phase)[1:], None], strict=True):
-        line = phase_line(PhaseResult(phase, 10.5, 20, 3), evidence_sample.passed()).plain
-        note(cell, line)
-        assert cell.note == (f"phase {after}" if after else "phases are over")
+    for name in (*evidence_sample.PHASES, "a_lab_s_2nd_phase"):
+        phase = Phase(name, 10.5, {"request": 20, "violation": 3})
+        note(cell, phase_line(phase, evidence_sample.passed()).plain)
+        assert cell.note == f"phase {name} is over"
     note(cell, "a table's line, \x1b[31mwhich is none")
-    assert cell.note == "phases are over"
+    assert cell.note == "phase a_lab_s_2nd_phase is over"
 
 
 def test_a_terminal_sees_every_cell_and_what_it_does() -> None:

@@ -16,7 +16,8 @@ from matplotlib import image
 from ccslab.errors import InfrastructureError
 from ccslab.evidence.report import browser, content
 from ccslab.evidence.report.page import PLAYER, write_report
-from ccslab.results import Check, Phase, Results
+from ccslab.labs.attacking import Outcome
+from ccslab.results import Check, Measure, Results
 from ccslab.runs import folder as runs
 from ccslab.runs.neighbours import neighbours
 from tests.waiting import until
@@ -90,17 +91,48 @@ def made(results: Results, folder: Path) -> Page:
 def test_what_the_run_found_is_there(folder: Path) -> None:
     page = made(sample.passed(), folder)
     assert set(page.sections) == {
-        "phases", "attacks", "memory", "changes", "domains", "console", "checks", "environment",
+        "phases", "attacks", "policy-memory", "changes", "domains", "console", "checks", "environment",
     }  # fmt: skip
     assert "A CGI reads /etc/shadow" in page.sections["attacks"]
     assert "file read /etc/shadow" in page.sections["attacks"]
-    assert "98,304 bytes" in page.sections["memory"]
+    assert "98,304 bytes" in page.sections["policy-memory"]
     assert "learned to tuned: 2 lines less, 1 more" in page.sections["changes"]
     assert "tuned to enforcing: 0 lines less, 1 more" in page.sections["changes"]
     assert "+file read /etc/mime.types" in page.sections["changes"]
     assert "profile 3, 2 lines" in page.sections["domains"]
     assert "/usr/lib/cgi-bin/x.cgi" in page.sections["domains"]
     assert "key abc" in page.sections["environment"]
+
+
+def test_the_grid_says_what_came_of_each_and_how_many_were_right(folder: Path) -> None:
+    page = made(sample.failed(), folder)
+    grid = " ".join(page.sections["attacks"].split())
+    assert "undenied HTTP 403" in grid
+    assert "An attack counts only if it succeeds disabled" in grid
+    assert "Shown, not judged." not in grid
+    text = (folder / "report.html").read_text()
+    assert "<b>1 of 2</b> attacks went as wanted" in text
+    assert 'class="bad" title="the attacker got it although the policy is enforced">undenied' in text
+
+
+def test_what_is_not_judged_is_shown_as_such(folder: Path) -> None:
+    results = sample.passed()
+    sample.set_outcome(results, 1, "enforcing", Outcome.UNDENIED)
+    results.grids[0].judged = False
+    page = made(results, folder)
+    assert "Shown, not judged." in page.sections["attacks"]
+    assert "failed" not in page.sections
+    assert 'class="bad" title=' not in (folder / "report.html").read_text()
+
+
+def test_what_was_not_compared_has_no_drift(folder: Path) -> None:
+    made(sample.passed(), folder)
+    drift = "lines of drift from the golden policy"
+    assert f"<b>0</b> {drift}" in (folder / "report.html").read_text()
+    results = sample.passed()
+    results.drift = None
+    made(results, folder)
+    assert drift not in (folder / "report.html").read_text()
 
 
 def test_a_domain_six_hundred_executions_deep_is_shown(folder: Path) -> None:
@@ -138,11 +170,14 @@ def test_a_run_that_broke_off_has_a_page(tmp_path: Path) -> None:
 def test_a_guest_writes_no_markup(folder: Path) -> None:
     results = sample.passed()
     plain = made(results, folder).scripts
-    results.checks.append(Check(Phase.ENFORCING, EVIL, False, EVIL))
+    results.checks.append(Check("enforcing", EVIL, False, EVIL))
     results.drift, results.error = [EVIL], EVIL
-    results.attacks[0].records[Phase.ENFORCING] = [EVIL]
-    results.attacks[0].title = results.release = results.accel = EVIL
-    results.policy_memory_bytes[EVIL] = 1
+    grid, row = results.grids[0], sample.rows(results)[0]
+    row.cells["enforcing"].records = [EVIL]
+    row.cells["disabled"].got = row.cells["disabled"].note = row.cells["disabled"].why = EVIL
+    grid.name = grid.note = row.group = grid.columns[1] = results.phases[0].name = EVIL
+    row.title = results.release = results.accel = EVIL
+    results.measures.append(Measure(EVIL, EVIL, 1, EVIL))
     (folder / "policy/enforcing/domain_policy.conf").write_text(
         f"<kernel> /\u202e\x9b\nuse_profile 3\n{EVIL}\n"
     )
@@ -208,7 +243,7 @@ def test_a_browser_draws_plots_and_replay(folder: Path) -> None:
         assert "the-end" not in said
         driver.find_element("css selector", "#replay .ap-overlay-start").click()
         until(lambda: "the-end" in driver.find_element("css selector", "#replay").text, "it is played")
-        bars = driver.find_elements("css selector", "#memory .bar")
+        bars = driver.find_elements("css selector", "#policy-memory .bar")
         assert all(bar.size["width"] > 0 for bar in bars)
         assert len(bars) > 1
 

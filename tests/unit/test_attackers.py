@@ -15,9 +15,11 @@ import pytest
 from ccslab.errors import InfrastructureError
 from ccslab.labs import attackers, attacking
 from ccslab.labs.attackers import Attackers
+from ccslab.labs.attacking import MEANING, WANTED, Outcome
 from ccslab.labs.keeping import Keeper
+from ccslab.labs.step import HttpStep
 from ccslab.labs.stopwatch import Stopwatch
-from ccslab.results import WANTED, AttackResult, Outcome, Phase, Results
+from ccslab.results import Cell, Grid, Results
 from tests.waiting import until
 
 WAIT_S = 20
@@ -54,9 +56,12 @@ class Lab:
         self.folder = folder
         self.keeper = Keeper(folder, wanted=False, tell=self.told.append)
         names = ("shadow", "injection")
-        self.results = Results("x", "x86_64", "6.12", attacks=[AttackResult(name, name) for name in names])
-        self.lab = SimpleNamespace(attacks=[SimpleNamespace(name=name, steps=()) for name in names])
-        self.outcome: Callable[[Any, Phase], Outcome] = lambda machine, mode: WANTED[mode]
+        step = HttpStep("GET /", "GET", "/")
+        attacks: list[Any] = [SimpleNamespace(name=name, title=name, steps=(step,)) for name in names]
+        self.grid: Grid = attacking.grid(attacks)
+        self.results = Results("x", "x86_64", "6.12", grids=[self.grid])
+        self.lab = SimpleNamespace(attacks=attacks)
+        self.outcome: Callable[[Any, str], Outcome] = lambda machine, mode: WANTED[mode]
         monkeypatch.setattr(attackers, "Guest", self.guest)
         monkeypatch.setattr(attackers, "Witness", self.witness)
         monkeypatch.setattr(attacking, "run_attack", self.attack)
@@ -67,11 +72,15 @@ class Lab:
     def witness(self, *args: Any, **more: Any) -> Any:
         return SimpleNamespace(hear=lambda phase: self.told.append(f"{more['prefix']}heard"))
 
-    def attack(self, guest: Any, attack: Any, phase: Phase, checkpoint: str, told: AttackResult) -> Outcome:
-        self.told.append(f"{phase}: {attack.name}")
-        told.records[phase] = ["a record"]
-        told.outcomes[phase] = self.outcome(guest.machine, phase)
-        return told.outcomes[phase]
+    def attack(self, guest: Any, attack: Any, mode: str, checkpoint: str) -> Cell:
+        assert checkpoint == mode
+        self.told.append(f"{mode}: {attack.name}")
+        outcome = self.outcome(guest.machine, mode)
+        return Cell(outcome, WANTED[mode], outcome is WANTED[mode], MEANING[outcome], "", ["a record"])
+
+    def attackers(self, guests: int = 1) -> Attackers:
+        """Those of the run."""
+        return Attackers(self.results, self.grid, self.folder, guests=guests, keeper=self.keeper)
 
     def original(self) -> Any:
         """The guest that lives on, and is cloned."""
@@ -85,23 +94,28 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     return Lab(tmp_path, monkeypatch)
 
 
-def test_every_attack_in_every_mode_is_a_check(lab: Lab) -> None:
-    lab.outcome = lambda machine, mode: Outcome.UNDENIED if mode is Phase.ENFORCING else WANTED[mode]
-    with Attackers(lab.results, lab.folder, keeper=lab.keeper, guests=3) as some:
+def test_every_attack_in_every_mode_is_a_cell(lab: Lab) -> None:
+    lab.outcome = lambda machine, mode: Outcome.UNDENIED if mode == "enforcing" else WANTED[mode]
+    with lab.attackers(3) as some:
         for mode in WANTED:
             some.begin(lab.original(), mode)
         some.finish()
-    checks = {check.name: (check.passed, check.detail) for check in lab.results.checks}
-    assert len(checks) == 6
-    assert checks["attack shadow is succeeded"] == (True, "")
-    assert checks["attack injection is denied"] == (False, "undenied; status None; records: a record")
-    assert {check.phase for check in lab.results.checks} == {Phase.ATTACKED}
-    assert some.result.violations == 6
+    cells = {(row.name, mode): row.cells[mode] for row in lab.grid.rows for mode in WANTED}
+    assert len(cells) == 6
+    assert {place for place, cell in cells.items() if not cell.right} == {
+        ("shadow", "enforcing"),
+        ("injection", "enforcing"),
+    }
+    assert cells["injection", "enforcing"].records == ["a record"]
+    assert [name for _, name, _ in lab.results.failures()] == ["shadow", "injection"]
+    assert not lab.results.checks
+    assert (some.result.name, some.result.beside) == ("attacked", True)
+    assert some.result.counts == {"request": 6, "violation": 6}
     assert all(f"{mode} ends" in lab.told and f"{mode}-heard" in lab.told for mode in WANTED)
 
 
 def test_without_memory_for_two_nothing_begins_before_the_end(lab: Lab) -> None:
-    with Attackers(lab.results, lab.folder, keeper=lab.keeper, guests=0) as some:
+    with lab.attackers(0) as some:
         for mode in WANTED:
             some.begin(lab.original(), mode)
         assert lab.told == []
@@ -111,12 +125,12 @@ def test_without_memory_for_two_nothing_begins_before_the_end(lab: Lab) -> None:
 
 
 def test_a_clone_that_dies_ends_the_run_at_the_next_look(lab: Lab) -> None:
-    def die(machine: Any, mode: Phase) -> Outcome:
+    def die(machine: Any, mode: str) -> Outcome:
         raise InfrastructureError("the guest panicked")
 
     lab.outcome = die
-    with Attackers(lab.results, lab.folder, keeper=lab.keeper) as some:
-        some.begin(lab.original(), Phase.DISABLED)
+    with lab.attackers() as some:
+        some.begin(lab.original(), "disabled")
         until(lambda: "disabled ends" in lab.told, "the clone is dead")
         with pytest.raises(InfrastructureError, match="the guest panicked"):
             some.finish()
@@ -128,7 +142,7 @@ def test_a_clone_that_dies_ends_the_run_at_the_next_look(lab: Lab) -> None:
 def test_a_run_that_ends_early_ends_what_still_runs(lab: Lab) -> None:
     begun = threading.Event()
 
-    def hang(machine: Any, mode: Phase) -> Outcome:
+    def hang(machine: Any, mode: str) -> Outcome:
         begun.set()
         assert machine.killed.wait(WAIT_S), "it is not ended"
         raise InfrastructureError("QEMU ended early")
@@ -136,12 +150,23 @@ def test_a_run_that_ends_early_ends_what_still_runs(lab: Lab) -> None:
     lab.outcome = hang
     with (
         contextlib.suppress(KeyboardInterrupt),
-        Attackers(lab.results, lab.folder, keeper=lab.keeper) as some,
+        lab.attackers() as some,
     ):
-        some.begin(lab.original(), Phase.DISABLED)
-        some.begin(lab.original(), Phase.PERMISSIVE)
+        some.begin(lab.original(), "disabled")
+        some.begin(lab.original(), "permissive")
         assert begun.wait(WAIT_S)
         raise KeyboardInterrupt
     assert lab.told.count("disabled: shadow") == 1
     assert not [line for line in lab.told if line.startswith("permissive: ")]
     assert {"disabled is stopped", "permissive is stopped"} <= set(lab.told)
+
+
+def test_the_guest_of_the_first_wrong_outcome_is_kept(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[str] = []
+    monkeypatch.setattr(lab.keeper, "keep", lambda machine, why: kept.append(f"{machine.mode}: {why}"))
+    lab.outcome = lambda machine, mode: Outcome.UNDENIED if mode == "enforcing" else WANTED[mode]
+    with lab.attackers(0) as some:
+        for mode in WANTED:
+            some.begin(lab.original(), mode)
+        some.finish()
+    assert kept == [f"enforcing: attack {name} undenied" for name in ("shadow", "injection")]

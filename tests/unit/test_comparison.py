@@ -16,8 +16,9 @@ from ccslab.errors import UserError
 from ccslab.evidence import markdown
 from ccslab.evidence.results import write_results
 from ccslab.labs import definition
+from ccslab.labs.attacking import Outcome
 from ccslab.labs.definition import Lab
-from ccslab.results import AttackResult, Check, Outcome, Phase, Results
+from ccslab.results import Check, Results, Row
 from ccslab.runs import comparison
 from ccslab.runs.comparison import Finding, compare_runs, control_of
 
@@ -28,21 +29,26 @@ NOISE = "<kernel> /usr/sbin/apache2: file read /etc/group"
 CALL = "<kernel> /usr/sbin/apache2: network inet stream connect 127.0.0.1 4444"
 
 
+def records(row: Row, **left: list[str]) -> None:
+    """Let an attack have left these records, by mode."""
+    for mode, cell in row.cells.items():
+        cell.records = left.get(mode, [])
+
+
 def left(folder: Path, kernel: str, *, hole: bool = False, change: Results | None = None) -> Path:
     """A run of a kernel, that of one which does not see the new mount calls if there is a hole."""
     results = change or sample.passed()
     results.lab, results.kernel = LAB.name, kernel
     call = sample.attack("reverse-connection", "Call back to the intruder's port")
-    call.records = {Phase.PERMISSIVE: [NOISE, CALL], Phase.ENFORCING: [NOISE, CALL]}
+    records(call, permissive=[NOISE, CALL], enforcing=[NOISE, CALL])
     outcomes = {"permissive": Outcome.UNLOGGED, "enforcing": Outcome.UNDENIED} if hole else {}
     mount = sample.attack("mount-new", "Hide the documents under an empty file system", **outcomes)
-    mount.records = {} if hole else {Phase.PERMISSIVE: [MOUNT], Phase.ENFORCING: [NOISE, MOUNT]}
+    records(mount, **({} if hole else {"permissive": [MOUNT], "enforcing": [NOISE, MOUNT]}))
     old = sample.attack("mount-old", "The same by mount(2)")
-    old.records = {Phase.ENFORCING: [MOUNT]}
-    results.attacks = [call, mount, old]
+    records(old, enforcing=[MOUNT])
+    results.grids = [sample.attacks(call, mount, old)]
     if hole:
-        results.checks.append(Check(Phase.DISABLED, "the interface is in /proc/ccs", False, "it is not"))
-        results.checks.append(Check(Phase.ATTACKED, "attack mount-new is denied", False, "undenied"))
+        results.checks.append(Check("disabled", "the interface is in /proc/ccs", False, "it is not"))
     folder.mkdir(parents=True)
     write_results(results, folder)
     return folder
@@ -99,17 +105,17 @@ def test_the_other_way_round_it_is_unexpected(tmp_path: Path, stock_and_patched:
 @pytest.mark.parametrize(
     ("mode", "outcome"),
     [
-        (Phase.DISABLED, Outcome.FAILED),  # the attack itself does not work there
-        (Phase.ENFORCING, Outcome.MISLED),
-        (Phase.ENFORCING, Outcome.UNDENIED),
-        (Phase.PERMISSIVE, Outcome.UNLOGGED),
+        ("disabled", Outcome.FAILED),  # the attack itself does not work there
+        ("enforcing", Outcome.MISLED),
+        ("enforcing", Outcome.UNDENIED),
+        ("permissive", Outcome.UNLOGGED),
     ],
 )
-def test_what_the_second_kernel_does_worse(tmp_path: Path, mode: Phase, outcome: Outcome) -> None:
+def test_what_the_second_kernel_does_worse(tmp_path: Path, mode: str, outcome: Outcome) -> None:
     a, b = left(tmp_path / "a", "stock-6.12"), left(tmp_path / "b", "6.12")
     assert compare_runs(LAB, a, b).unexpected == []
     results = comparison.read_results(b)
-    results.attacks[0].outcomes[mode] = outcome
+    sample.set_outcome(results, 0, mode, outcome)
     write_results(results, b)
     assert compare_runs(LAB, a, b).unexpected == ["attack reverse-connection"]
 
@@ -117,7 +123,7 @@ def test_what_the_second_kernel_does_worse(tmp_path: Path, mode: Phase, outcome:
 def test_an_attack_that_does_not_work_on_the_first_kernel_proves_nothing(tmp_path: Path) -> None:
     a, b = left(tmp_path / "a", "stock-6.12", hole=True), left(tmp_path / "b", "6.12")
     results = comparison.read_results(a)
-    results.attacks[1].outcomes[Phase.DISABLED] = Outcome.FAILED
+    sample.set_outcome(results, 1, "disabled", Outcome.FAILED)
     write_results(results, a)
     assert compare_runs(LAB, a, b).unexpected == ["attack mount-new"]
 
@@ -146,7 +152,11 @@ def test_the_terminal_fits(tmp_path: Path, stock_and_patched: tuple[Path, Path])
         ({"lab": "other-lab"}, "is a run of other-lab, not of apache-cgi"),
         ({"finished": False, "error": "it panicked"}, "did not come to its end: it panicked"),
         ({"arch": "i386"}, "one run is on x86_64, the other on i386"),
-        ({"attacks": []}, "have not the same attacks: mount-new, mount-old, reverse-connection"),
+        (
+            {"grids": [sample.attacks()]},
+            "have not the same attacks: mount-new, mount-old, reverse-connection",
+        ),
+        ({"grids": []}, "lab apache-cgi tries no attacks - name a lab that does"),
     ],
 )
 def test_runs_that_cannot_be_compared(tmp_path: Path, change: dict[str, object], wrong: str) -> None:
@@ -163,10 +173,11 @@ def attack(name: str, lab: Lab = LAB) -> definition.Attack:
 
 
 def test_the_control_is_that_of_the_attacks_own_record() -> None:
-    denied = AttackResult("x", "x", records={Phase.ENFORCING: [NOISE, MOUNT]})
-    logged = AttackResult("x", "x", records={Phase.PERMISSIVE: [NOISE, MOUNT]})
+    untried, denied, logged = Row("x", "x"), sample.attack("x", "x"), sample.attack("x", "x")
+    records(denied, enforcing=[NOISE, MOUNT])
+    records(logged, permissive=[NOISE, MOUNT])
     assert control_of(attack("mount-new"), denied) == "file mount"
-    assert control_of(attack("mount-new"), AttackResult("x", "x"), logged) == "file mount"
+    assert control_of(attack("mount-new"), untried, logged) == "file mount"
     assert control_of(None, denied) == "file read"
     assert control_of(attack("ld-preload"), denied) == "-"
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 from pathlib import Path
 
@@ -13,22 +14,19 @@ from hypothesis import strategies as st
 
 from ccslab.errors import UserError
 from ccslab.labs import definition
-from ccslab.labs.definition import Lab
+from ccslab.labs.definition import Lab, Logwatch, MachineSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 LABS = definition.names(ROOT)
 LAB = {
     "title": '"A lab"',
-    "recipe": '"webserver"',
+    "phases": '["disabled", "attacked"]',
     "protected": '["<kernel> /usr/sbin/apache2"]',
     "exempt": '["<kernel> /usr/sbin/sshd"]',
-    "mailbox": '"/var/mail/admin"',
-    "hour": '"10:00"',
-    "cpus": "2",
-    "memory_mib": "512",
-    "backup_disk_mib": "8",
     "services": '{ apache2 = "cat /run/pid" }',
 }
+MACHINE = {"recipe": '"webserver"', "cpus": "2", "memory_mib": "512", "backup_disk_mib": "8"}
+LOGWATCH = {"mailbox": '"/var/mail/admin"', "hour": '"10:00"'}
 STEP = {
     "name": '"page"',
     "http": '"POST /a"',
@@ -61,7 +59,9 @@ ODD = [
     "{ x = [] }",
     "1979-05-27",
 ]
-PARTS = {"lab": LAB, "step": STEP, "root": ROOT_STEP, "attack": ATTACK}
+PARTS = {
+    "lab": LAB, "machine": MACHINE, "logwatch": LOGWATCH, "step": STEP, "root": ROOT_STEP, "attack": ATTACK,
+}  # fmt: skip
 
 
 def table(entries: dict[str, str]) -> str:
@@ -71,7 +71,9 @@ def table(entries: dict[str, str]) -> str:
 def write(folder: Path, **changed: dict[str, str]) -> Path:
     parts = {**PARTS, **changed}
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "lab.toml").write_text(table(parts["lab"]))
+    tables = {name: parts[name] for name in ("machine", "logwatch") if name not in parts["lab"]}
+    below = "".join(f"[{name}]\n{table(entries)}" for name, entries in tables.items() if entries)
+    (folder / "lab.toml").write_text(table(parts["lab"]) + below)
     (folder / "workload.toml").write_text(f"[[step]]\n{table(parts['step'])}[[step]]\n{table(parts['root'])}")
     (folder / "attacks.toml").write_text(f"[[attack]]\n{table(parts['attack'])}")
     return folder
@@ -85,7 +87,9 @@ def said(folder: Path) -> str:
 
 def test_a_whole_lab_is_read(tmp_path: Path) -> None:
     lab = definition.load(write(tmp_path / "mine"))
-    assert (lab.name, lab.cpus, lab.memory_mib) == ("mine", 2, 512)
+    assert (lab.name, lab.phases) == ("mine", ("disabled", "attacked"))
+    assert lab.machine == MachineSpec(recipe="webserver", cpus=2, memory_mib=512, backup_disk_mib=8)
+    assert lab.logwatch == Logwatch("/var/mail/admin", "10:00")
     assert [step.name for step in lab.workload] == ["page", "true"]
     (attack,) = lab.attacks
     assert attack.enforcing.status == (403, 500)
@@ -95,23 +99,43 @@ def test_a_whole_lab_is_read(tmp_path: Path) -> None:
 
 
 def test_what_may_be_left_out_has_defaults(tmp_path: Path) -> None:
-    needed = {key: LAB[key] for key in ("title", "recipe", "protected", "exempt", "mailbox", "hour")}
-    lab = definition.load(write(tmp_path, lab=needed))
-    assert (lab.cpus, lab.memory_mib, lab.backup_disk_mib, lab.services) == (2, 1024, 0, {})
+    needed = {key: LAB[key] for key in ("title", "phases", "protected")}
+    lab = definition.load(write(tmp_path, lab=needed, machine={"recipe": MACHINE["recipe"]}, logwatch={}))
+    assert lab.machine == MachineSpec(recipe="webserver", cpus=2, memory_mib=1024, backup_disk_mib=0)
+    assert (lab.services, lab.logwatch, lab.exempt, lab.options) == ({}, None, (), {})
 
 
 @pytest.mark.parametrize("name", LABS)
 def test_our_own_labs_are_well_formed(name: str) -> None:
     lab = definition.find(name, ROOT)
-    assert lab.workload
-    assert len(lab.attacks) >= 12
-    assert lab.protected
+    assert lab.phases
+    if "attacked" in lab.phases:
+        assert lab.workload
+        assert len(lab.attacks) >= 12
+        assert lab.protected
 
 
-@pytest.mark.parametrize("key", ["title", "recipe", "protected", "exempt", "mailbox", "hour"])
+@pytest.mark.parametrize("key", ["title", "phases"])
 def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
     left = {name: value for name, value in LAB.items() if name != key}
     assert said(write(tmp_path, lab=left)).startswith(f"{tmp_path}/lab.toml: lacks the key '{key}' - ")
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "lacking"),
+    [
+        ("machine", "recipe", "[machine]: needs recipe = "),
+        ("logwatch", "mailbox", "[logwatch]: it lacks the key 'mailbox'"),
+        ("logwatch", "hour", "[logwatch]: it lacks the key 'hour'"),
+    ],
+)
+def test_a_missing_key_of_a_table_is_named(tmp_path: Path, part: str, key: str, lacking: str) -> None:
+    left = {name: value for name, value in PARTS[part].items() if name != key}
+    assert said(write(tmp_path, **{part: left})).startswith(f"{tmp_path}/lab.toml: {lacking}")
+
+
+def test_a_lab_without_a_machine(tmp_path: Path) -> None:
+    assert said(write(tmp_path, machine={})).startswith(f"{tmp_path}/lab.toml: lacks the key 'machine' - ")
 
 
 @pytest.mark.parametrize("key", ATTACK)
@@ -120,10 +144,18 @@ def test_a_missing_key_of_an_attack_is_named(tmp_path: Path, key: str) -> None:
     assert f"lacks the key '{key}'" in said(write(tmp_path, attack=left))
 
 
-@pytest.mark.parametrize(("part", "key", "near"), [("lab", "cpu", "cpus"), ("attack", "gain", "gained")])
+@pytest.mark.parametrize(
+    ("part", "key", "near"),
+    [
+        ("lab", "phase", "phases"),
+        ("machine", "cpu", "cpus"),
+        ("logwatch", "hours", "hour"),
+        ("attack", "gain", "gained"),
+    ],
+)
 def test_an_unknown_key_gets_the_nearest(tmp_path: Path, part: str, key: str, near: str) -> None:
     text = said(write(tmp_path, **{part: {**PARTS[part], key: "1"}}))
-    assert f"unknown key '{key}' - did you mean {near}" in text
+    assert re.search(rf"unknown key '{key}' (- |\()did you mean {near}", text), text
 
 
 @pytest.mark.parametrize("odd", ODD)
@@ -137,11 +169,23 @@ def test_any_value_in_any_place_is_read_or_refused(tmp_path: Path, part: str, ke
 @pytest.mark.parametrize(
     ("part", "key", "odd", "expected"),
     [
-        ("lab", "cpus", "-1", "lab.toml: cpus must be a whole number"),
-        ("lab", "cpus", "true", "cpus must be a whole number"),
-        ("lab", "cpus", "0", "lab.toml: cpus must be a whole number, 1 or more"),
-        ("lab", "memory_mib", "0", "memory_mib must be a whole number, 64 or more"),
+        ("machine", "cpus", "-1", "lab.toml: [machine]: cpus must be a whole number"),
+        ("machine", "cpus", "true", "cpus must be a whole number"),
+        ("machine", "cpus", "0", "lab.toml: [machine]: cpus must be a whole number, 1 or more"),
+        ("machine", "memory_mib", "0", "memory_mib must be a whole number, 64 or more"),
         ("lab", "protected", "[]", "protected must be a list of texts"),
+        ("lab", "phases", "[]", "phases must be a list of texts"),
+        (
+            "lab",
+            "phases",
+            '["disabeld"]',
+            "lab.toml: phases: unknown phase 'disabeld' - did you mean disabled",
+        ),
+        ("lab", "phases", '["tuned", "tuned"]', "lab.toml: phase tuned comes twice - name it once"),
+        ("lab", "machine", "5", "lab.toml: [machine]"),
+        ("lab", "logwatch", "5", "lab.toml: [logwatch]"),
+        ("logwatch", "hour", "10", "[logwatch]: hour must be a text"),
+        ("machine", "recipe", "5", "[machine]: recipe must be a text"),
         ("lab", "title", "5", "title must be a text"),
         ("lab", "services", "5", "services must be a table"),
         ("lab", "services", "{ a = [] }", "services.a must be a text"),
@@ -186,12 +230,22 @@ def test_two_attacks_of_one_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "attack = []"])
 def test_a_lab_without_attacks(tmp_path: Path, text: str) -> None:
     (write(tmp_path) / "attacks.toml").write_text(text)
-    assert said(tmp_path).startswith(f"{tmp_path}/attacks.toml: has no attacks - begin each with [[attack]]")
+    assert said(tmp_path) == (
+        f"{tmp_path}: phase attacked needs attacks, and lab {tmp_path.name} has none"
+        " - write attacks.toml: each begun with [[attack]]"
+    )
 
 
 def test_a_lab_without_workload(tmp_path: Path) -> None:
     (write(tmp_path) / "workload.toml").write_text('[[repair]]\nhttp = "GET /"\n')
-    assert said(tmp_path).startswith(f"{tmp_path}/workload.toml: has no workload - write steps")
+    assert said(tmp_path).startswith(
+        f"{tmp_path}: phase disabled needs a workload, and lab {tmp_path.name} has none - write workload.toml"
+    )
+
+
+def test_a_lab_that_protects_nothing(tmp_path: Path) -> None:
+    left = {name: value for name, value in LAB.items() if name != "protected"}
+    assert "needs protected domains, and lab " in said(write(tmp_path, lab=left))
 
 
 @pytest.mark.parametrize(
@@ -218,8 +272,12 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, damage: 
         path.unlink()
     else:
         path.write_bytes(b"a = [" if damage == "text" else b"a = '\xff'")
-    expected = "is missing" if damage == "missing" else "is malformed"
-    assert said(tmp_path).startswith(f"{path}: {expected}")
+    if damage == "missing" and name != "lab.toml":
+        needed = {"workload.toml": "disabled needs a workload", "attacks.toml": "attacked needs attacks"}
+        assert said(tmp_path).startswith(f"{tmp_path}: phase {needed[name]}, and lab ")
+    else:
+        expected = "is missing" if damage == "missing" else "is malformed"
+        assert said(tmp_path).startswith(f"{path}: {expected}")
 
 
 @pytest.mark.parametrize("name", ["lab.toml", "workload.toml", "attacks.toml"])

@@ -22,13 +22,27 @@ from ccslab.evidence.results import (
     verdict_of,
     write_results,
 )
-from ccslab.results import WANTED, AttackResult, Check, Outcome, Phase, PhaseResult, Results
+from ccslab.results import Cell, Check, Grid, Measure, Phase, Results, Row, Spent, What
 
 # Any text, lone surrogates too: a guest's bytes may have been decoded with them.
 texts = st.text(st.characters(), max_size=20)
 counts = st.integers(min_value=0, max_value=2**53)
 seconds = st.floats(min_value=0, allow_nan=False, allow_infinity=False)
-phases = st.sampled_from(Phase)
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+cells = st.builds(Cell, texts, texts, st.booleans(), texts, texts, st.lists(texts, max_size=3))
+rows = st.builds(Row, texts, texts, st.dictionaries(texts, cells, max_size=3), texts)
+grids = st.builds(
+    Grid, texts, texts, st.lists(texts, max_size=3), st.lists(rows, max_size=3), st.booleans(), texts
+)
+phases = st.builds(
+    Phase,
+    texts,
+    seconds,
+    st.dictionaries(texts, counts, max_size=3),
+    st.dictionaries(st.sampled_from(What), st.builds(Spent, seconds, counts), max_size=3),
+    seconds,
+    st.booleans(),
+)
 results = st.builds(
     Results,
     lab=texts,
@@ -36,21 +50,12 @@ results = st.builds(
     kernel=texts,
     release=texts,
     accel=texts,
-    phases=st.lists(st.builds(PhaseResult, phases, seconds, counts, counts), max_size=4),
-    attacks=st.lists(
-        st.builds(
-            AttackResult,
-            name=texts,
-            title=texts,
-            outcomes=st.dictionaries(st.sampled_from(list(WANTED)), st.sampled_from(Outcome)),
-            status=st.dictionaries(phases, counts),
-            records=st.dictionaries(phases, st.lists(texts, max_size=3), max_size=3),
-        ),
-        max_size=4,
-    ),
-    checks=st.lists(st.builds(Check, phases, texts, st.booleans(), texts, seconds), max_size=4),
-    policy_memory_bytes=st.dictionaries(texts, counts, max_size=4),
-    drift=st.lists(texts, max_size=4),
+    phases=st.lists(phases, max_size=4),
+    checks=st.lists(st.builds(Check, texts, texts, st.booleans(), texts, seconds, texts), max_size=4),
+    grids=st.lists(grids, max_size=3),
+    measures=st.lists(st.builds(Measure, texts, texts, numbers, texts), max_size=4),
+    drift=st.none() | st.lists(texts, max_size=4),
+    drift_since=st.dictionaries(texts, texts, max_size=3),
     finished=st.booleans(),
     error=texts,
 )
@@ -71,25 +76,36 @@ def test_the_file_is_written_and_read(tmp_path: Path) -> None:
 
 def test_the_keys_the_issue_names(tmp_path: Path) -> None:
     document = json.loads(write_results(sample.failed(), tmp_path).read_bytes())
-    assert document["schema"] == 1
+    assert document["schema"] == 2
     assert document["verdict"] == "failed"
     assert document["phases"][0] == {
         "name": "boot",
         "seconds": 10.5,
-        "requests": 20,
-        "violations": 3,
-        "began": 0.0,
+        "counts": {"request": 20, "violation": 3},
         "spent": {"http": {"seconds": 9.5, "times": 20}},
+        "began": 0.0,
+        "beside": False,
     }
-    shadow, injection = document["attacks"]
-    assert [shadow[key] for key in ("disabled", "permissive", "enforcing")] == [
-        "succeeded",
-        "logged",
-        "denied",
-    ]
-    assert shadow["audit_records"] == {"enforcing": [sample.RECORD]}
-    assert (shadow["passed"], injection["passed"]) == (True, False)
-    assert document["policy_memory_bytes"]["tuned"] == 98304
+    (grid,) = document["grids"]
+    assert (grid["name"], grid["phase"], grid["judged"]) == ("attacks", "attacked", True)
+    assert grid["columns"] == ["disabled", "permissive", "enforcing"]
+    shadow, injection = grid["rows"]
+    assert [shadow["cells"][column]["got"] for column in grid["columns"]] == ["succeeded", "logged", "denied"]
+    assert shadow["cells"]["enforcing"] == {
+        "got": "denied",
+        "wanted": "denied",
+        "right": True,
+        "why": "it was denied",
+        "note": "HTTP 403",
+        "records": [sample.RECORD],
+    }
+    assert [row["cells"]["enforcing"]["right"] for row in (shadow, injection)] == [True, False]
+    assert document["measures"][1] == {
+        "name": "policy memory",
+        "of": "tuned",
+        "value": 98304,
+        "unit": "bytes",
+    }
     assert len(document["drift"]) == 12
 
 
@@ -97,25 +113,28 @@ def test_a_broken_run_leaves_its_error(tmp_path: Path) -> None:
     document = json.loads(write_results(sample.broken(), tmp_path).read_bytes())
     assert document["verdict"] == "error"
     assert "the guest panicked" in document["error"]
-    assert document["attacks"][0]["permissive"] is None
+    assert [*document["grids"][0]["rows"][0]["cells"]] == ["disabled"]
+    assert document["drift"] is None
 
 
 @pytest.mark.parametrize(
     ("place", "value", "said"),
     [
-        (("schema",), 2, "schema 2"),
-        (("lab",), 7, "lab must be of type str"),
-        (("finished",), 1, "finished must be of type bool"),
+        (("schema",), 1, "is of schema 1 - this ccs-lab reads schema 2"),
+        (("schema",), 3, "is of schema 3 - this ccs-lab reads schema 2"),
+        (("lab",), 7, "results.json: lab: Expected `str`, got `int`"),
+        (("finished",), 1, "finished: Expected `bool`, got `int`"),
         (("verdict",), "passed", "says 'passed' where its content says 'failed'"),
-        (("phases", 1, "name"), "lunch", "phases[1]: knows no phase 'lunch'"),
-        (("phases", 0, "seconds"), None, "phases[0]: seconds must be a number"),
-        (("phases", 0, "seconds"), float("nan"), "phases[0]: seconds must be a number"),
-        (("phases", 0, "requests"), True, "phases[0]: requests must be of type int"),
-        (("attacks", 1, "enforcing"), "forgiven", "attacks[1]: knows no outcome 'forgiven'"),
-        (("attacks", 0, "audit_records"), {"enforcing": [1]}, "enforcing must be a list of texts"),
-        (("checks",), {}, "checks must be of type list"),
-        (("drift",), [None], "drift must be a list of texts"),
-        (("policy_memory_bytes",), {"tuned": 1.5}, "tuned must be of type int"),
+        (("phases", 1, "name"), None, "phases[1].name: Expected `str`, got `null`"),
+        (("phases", 0, "seconds"), None, "phases[0].seconds: Expected `float`, got `null`"),
+        (("phases", 0, "counts", "request"), True, "phases[0].counts[...]: Expected `int`, got `bool`"),
+        (("phases", 0, "spent"), {"sleep": {}}, "phases[0].spent: Invalid enum value 'sleep'"),
+        (("grids", 0, "rows", 1, "cells", "enforcing", "right"), "no", "rows[1].cells[...].right: Expected"),
+        (("grids", 0, "rows", 0, "cells", "enforcing", "records"), [1], "records[0]: Expected `str`"),
+        (("grids", 0, "rows"), None, "grids[0].rows: Expected `array`, got `null`"),
+        (("checks",), {}, "checks: Expected `array`, got `object`"),
+        (("drift",), [None], "drift[0]: Expected `str`, got `null`"),
+        (("measures", 1, "value"), "much", "measures[1].value: Expected `float`, got `str`"),
     ],
 )
 def test_malformed_results_are_refused(place: tuple[Any, ...], value: Any, said: str) -> None:
@@ -129,16 +148,63 @@ def test_malformed_results_are_refused(place: tuple[Any, ...], value: Any, said:
     assert said in str(refused.value)
 
 
-# Runs of earlier days have no such key.
-LATER = {"drift_since"}
-
-
-@pytest.mark.parametrize("key", sorted({*to_document(sample.passed())} - LATER))
-def test_incomplete_results_are_refused(key: str) -> None:
+@pytest.mark.parametrize(
+    ("place", "key"),
+    [
+        ((), "lab"),
+        ((), "arch"),
+        ((), "kernel"),
+        (("phases", 0), "name"),
+        (("checks", 0), "phase"),
+        (("checks", 0), "name"),
+        (("checks", 0), "passed"),
+        (("grids", 0), "name"),
+        (("grids", 0), "phase"),
+        (("grids", 0), "columns"),
+        (("grids", 0, "rows", 0), "name"),
+        (("grids", 0, "rows", 0), "title"),
+        (("grids", 0, "rows", 0, "cells", "disabled"), "got"),
+        (("grids", 0, "rows", 0, "cells", "disabled"), "wanted"),
+        (("grids", 0, "rows", 0, "cells", "disabled"), "right"),
+        (("measures", 0), "value"),
+        (("measures", 0), "unit"),
+    ],
+)
+def test_incomplete_results_are_refused(place: tuple[Any, ...], key: str) -> None:
     document = to_document(sample.passed())
-    del document[key]
-    with pytest.raises(UserError, match=f"lacks the key '{key}'"):
+    target = document
+    for step in place:
+        target = target[step]
+    del target[key]
+    with pytest.raises(UserError, match=f"missing required field `{key}`.* - run the lab again"):
         from_document(document)
+
+
+@pytest.mark.parametrize("key", ["schema", "verdict", "finished", "checks", "grids"])
+def test_results_that_lost_what_decides_are_refused(key: str) -> None:
+    """What a run that passed, or failed, cannot lack without becoming another."""
+    document = to_document(sample.failed())
+    if key in ("checks", "grids"):  # one of the two is why it failed
+        document["checks" if key == "grids" else "grids"] = []
+    del document[key]
+    with pytest.raises(UserError, match=r"is of schema None|where its content says"):
+        from_document(document)
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "1e400", "-1e400"])
+def test_a_number_that_is_none_is_refused(tmp_path: Path, word: str) -> None:
+    path = write_results(sample.passed(), tmp_path)
+    path.write_text(path.read_text().replace('"seconds": 10.5', f'"seconds": {word}', 1))
+    with pytest.raises(UserError, match=f"is malformed: {word} is no number"):
+        read_results(path)
+
+
+@pytest.mark.parametrize("depth", [2_000, 100_000])
+def test_results_nested_too_deeply_are_refused(tmp_path: Path, depth: int) -> None:
+    path = write_results(sample.passed(), tmp_path)
+    path.write_text(path.read_text().replace('"drift": []', f'"drift": {"[" * depth}{"]" * depth}'))
+    with pytest.raises(UserError, match=r"results\.json: "):
+        read_results(path)
 
 
 def test_keys_of_a_later_minor_change_are_passed_over() -> None:
@@ -185,4 +251,4 @@ def test_a_phase_s_document_is_what_the_whole_says_of_it() -> None:
         told = phase_document(phase, results)
         assert told["phase"] in whole["phases"]
         assert told["checks"] == [one for one in whole["checks"] if one["phase"] == phase.name]
-        assert told["attacks"] == whole["attacks"]
+        assert told["grids"] == whole["grids"]

@@ -15,9 +15,10 @@ from ccslab.evidence.results import read_results, write_results
 from ccslab.labs import leaks
 from ccslab.labs.guest import Guest
 from ccslab.labs.splats import Witness
-from ccslab.results import Check, Phase, PhaseResult, Results
+from ccslab.results import Check, Phase, Results
 from ccslab.vm.death import Watch
 from ccslab.vm.feed import plain
+from ccslab.vm.machine import Machine
 
 CONSOLE = Path(__file__).parent / "data" / "splats" / "hung-task.console"
 HUNG = [plain(line).strip("\r") for line in CONSOLE.read_bytes().decode().split("\n")]
@@ -58,7 +59,7 @@ class World:
         guest = SimpleNamespace(machine=machine, root=self.root)
         self.checks: list[Check] = []
         self.folder = folder
-        self.witness = Witness(cast(Guest, guest), folder, self.checks.append)
+        self.witness = Witness(cast(Machine, machine), folder, self.checks.append, guest=cast(Guest, guest))
 
     def root(self, command: str, **_: Any) -> tuple[int, str]:
         return next(answer for word, answer in self.answers.items() if word in command)
@@ -69,7 +70,7 @@ class World:
             self.watch.line(line)
 
     @property
-    def failed(self) -> list[tuple[Phase, str, str]]:
+    def failed(self) -> list[tuple[str, str, str]]:
         return [(check.phase, check.name, check.detail) for check in self.checks if not check.passed]
 
 
@@ -84,18 +85,18 @@ def debug_world(tmp_path: Path) -> World:
 
 
 def test_a_splat_fails_the_phase_it_came_in(world: World) -> None:
-    world.witness.hear(Phase.DISABLED)
+    world.witness.hear("disabled")
     world.hang()
-    world.witness.hear(Phase.LEARNING)
-    world.witness.hear(Phase.TUNED)
+    world.witness.hear("learning")
+    world.witness.hear("tuned")
     assert world.failed == [
         (
-            Phase.LEARNING,
+            "learning",
             "hung task: splats/001.txt",
             "INFO: task touch:129 blocked for more than 1 seconds. (2 times)",
         )
     ]
-    assert [check.phase for check in world.checks if check.passed] == [Phase.DISABLED, Phase.TUNED]
+    assert [check.phase for check in world.checks if check.passed] == ["disabled", "tuned"]
     kept = (world.folder / "splats" / "001.txt").read_text()
     assert kept.startswith("INFO: task touch:129 blocked")
     assert "hung task, 35.936957 s after the kernel began, 2 times" in kept
@@ -103,10 +104,10 @@ def test_a_splat_fails_the_phase_it_came_in(world: World) -> None:
 
 
 def test_a_run_with_a_splat_has_not_passed_and_shows_the_trace(world: World) -> None:
-    results = Results("lab", "x86_64", "6.12", phases=[PhaseResult(Phase.LEARNING)], finished=True)
+    results = Results("lab", "x86_64", "6.12", phases=[Phase("learning")], finished=True)
     assert results.verdict == "passed"
     world.hang()
-    world.witness.hear(Phase.LEARNING)
+    world.witness.hear("learning")
     results.checks += world.checks
     assert results.verdict == "failed"
     junit = write_junit(results, world.folder).read_text()
@@ -118,7 +119,7 @@ def test_a_run_with_a_splat_has_not_passed_and_shows_the_trace(world: World) -> 
 
 def test_a_file_that_is_gone_is_said_in_junit(world: World) -> None:
     world.hang()
-    world.witness.hear(Phase.BOOT)
+    world.witness.hear("boot")
     (world.folder / "splats/001.txt").unlink()
     results = Results("lab", "x86_64", "6.12", checks=world.checks, finished=True)
     assert "splats/001.txt: No such file" in write_junit(results, world.folder).read_text()
@@ -126,22 +127,22 @@ def test_a_file_that_is_gone_is_said_in_junit(world: World) -> None:
 
 def test_a_boot_on_another_console_is_asked_of_dmesg_once(world: World) -> None:
     world.answers["dmesg"] = (0, "\n".join(HUNG[2:26]))
-    world.witness.hear(Phase.BOOT)
-    world.witness.hear(Phase.DISABLED)
+    world.witness.hear("boot")
+    world.witness.hear("disabled")
     world.hang()  # the same again, as if somebody showed it
-    world.witness.hear(Phase.LEARNING)
-    assert [(phase, name) for phase, name, _ in world.failed] == [(Phase.BOOT, "hung task: splats/001.txt")]
+    world.witness.hear("learning")
+    assert [(phase, name) for phase, name, _ in world.failed] == [("boot", "hung task: splats/001.txt")]
 
 
 def test_what_a_guest_says_while_it_goes_down_is_heard(world: World) -> None:
-    world.witness.hear(Phase.REPAIR)
+    world.witness.hear("repair")
     world.hang()
-    world.witness.hear(Phase.REPAIR)
+    world.witness.hear("repair")
     assert [check.passed for check in world.checks] == [True, False]
 
 
 def test_a_sound_kernel_passes_its_examination(debug_world: World) -> None:
-    debug_world.witness.examine(Phase.REPAIR)
+    debug_world.witness.examine("repair")
     assert [(check.name, check.passed) for check in debug_world.checks] == [
         ("the kernel is not tainted", True),
         ("lockdep watched until the end", True),
@@ -151,7 +152,7 @@ def test_a_sound_kernel_passes_its_examination(debug_world: World) -> None:
 
 def test_an_ordinary_kernel_is_asked_for_its_taint_only(world: World) -> None:
     world.answers = {"tainted": (0, "0\n")}
-    world.witness.examine(Phase.REPAIR)
+    world.witness.examine("repair")
     assert [check.name for check in world.checks] == ["the kernel is not tainted"]
 
 
@@ -179,9 +180,9 @@ def test_what_a_sick_kernel_says(
     debug_world: World, word: str, answer: tuple[int, str], name: str, detail: str
 ) -> None:
     debug_world.answers[word] = answer
-    debug_world.witness.examine(Phase.REPAIR)
+    debug_world.witness.examine("repair")
     ((phase, failed, told),) = debug_world.failed
-    assert (phase, failed) == (Phase.REPAIR, name)
+    assert (phase, failed) == ("repair", name)
     assert detail in told
 
 
@@ -201,7 +202,7 @@ def test_no_leak_is_no_leak() -> None:
 
 def test_leaks_fail_the_run(debug_world: World) -> None:
     debug_world.answers["kmemleak"] = (0, LEAK + LEAK.replace("mistakes_write", "elsewhere"))
-    debug_world.witness.examine(Phase.REPAIR)
+    debug_world.witness.examine("repair")
     assert [name for _, name, _ in debug_world.failed] == [
         "kmemleak: splats/001.txt",
         "kmemleak: splats/002.txt",

@@ -12,7 +12,8 @@ import evidence_sample as sample
 import pytest
 
 from ccslab.errors import UserError
-from ccslab.results import Check, Outcome, Phase, Results
+from ccslab.labs.attacking import Outcome
+from ccslab.results import Check, Results
 from ccslab.runs import folder as runs
 from ccslab.runs.replay import changed, differences, replay
 from ccslab.settings import ROOT, Settings
@@ -21,30 +22,34 @@ from ccslab.settings import ROOT, Settings
 def test_times_and_counts_of_records_do_not_matter() -> None:
     again = sample.passed()
     for phase in again.phases:
-        phase.seconds, phase.began, phase.violations = 1.0, 2.0, 999
+        phase.seconds, phase.began, phase.counts["violation"] = 1.0, 2.0, 999
     again.checks.reverse()
-    again.policy_memory_bytes = {"learned": 1}
+    again.measures = sample.memory(learned=1)
     assert list(differences(sample.passed(), again)) == []
 
 
 def no_status(results: Results) -> None:
-    results.attacks[0].status = {}
+    sample.rows(results)[0].cells["enforcing"].note = ""
 
 
 def undenied(results: Results) -> None:
-    results.attacks[0].outcomes[Phase.ENFORCING] = Outcome.UNDENIED
+    sample.set_outcome(results, 0, "enforcing", Outcome.UNDENIED)
 
 
 def without_attack(results: Results) -> None:
-    del results.attacks[1]
+    del sample.rows(results)[1]
 
 
 def another_check(results: Results) -> None:
-    results.checks[0] = Check(Phase.BOOT, "the kernel is protected", False)
+    results.checks[0] = Check("boot", "the kernel is protected", False)
 
 
 def more_requests(results: Results) -> None:
-    results.phases[1].requests = 21
+    results.phases[1].counts["request"] = 21
+
+
+def fewer_phases(results: Results) -> None:
+    del results.phases[1]
 
 
 def drifted(results: Results) -> None:
@@ -54,27 +59,28 @@ def drifted(results: Results) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (no_status, ["attack shadow when enforcing: denied (403 status), then denied (no status)"]),
+        (no_status, ["attacks: shadow when enforcing: denied (HTTP 403), then denied"]),
         (
             undenied,
             [
                 "verdict: passed, then failed",
-                "attack shadow when enforcing: denied (403 status), then undenied (403 status)",
+                "attacks: shadow when enforcing: denied (HTTP 403), then undenied (HTTP 403)",
             ],
         ),
         (
             without_attack,
             [
-                "attack injection when disabled: succeeded (no status), then not tried",
-                "attack injection when permissive: logged (no status), then not tried",
-                "attack injection when enforcing: denied (403 status), then not tried",
+                "attacks: injection when disabled: succeeded, then not tried",
+                "attacks: injection when permissive: logged, then not tried",
+                "attacks: injection when enforcing: denied (HTTP 403), then not tried",
             ],
         ),
         (
             another_check,
             ["verdict: passed, then failed", "boot: the kernel is protected: held, then failed"],
         ),
-        (more_requests, ["phase disabled: 20 requests, then 21"]),
+        (more_requests, ["phase disabled: 20 requests, then 21 requests"]),
+        (fewer_phases, ["phase disabled: 20 requests, then not reached"]),
         (drifted, ["drift new: + file read /x"]),
     ],
 )

@@ -6,12 +6,13 @@ from __future__ import annotations
 import contextlib
 import io
 
+import evidence_sample as sample
 import pytest
 from rich.console import Console
 
 from ccslab.evidence.timings import timings
 from ccslab.labs.stopwatch import Stopwatch
-from ccslab.results import Phase, PhaseResult, Results, Spent, What
+from ccslab.results import Phase, Results, Spent, What
 
 
 class Clock:
@@ -59,17 +60,25 @@ def test_a_span_that_fails_counts_and_is_over(clock: Clock) -> None:
 
 
 def test_parts_of_a_phase_add_up() -> None:
-    result = PhaseResult(Phase.ATTACKED)
+    result = Phase("attacked")
     result.add({What.HTTP: Spent(1.0, 2)}, 1.5)
     result.add({What.HTTP: Spent(0.5, 1), What.SAVE: Spent(2.0, 1)}, 2.54)
     assert result.seconds == 4.0
     assert result.spent == {What.HTTP: Spent(1.5, 3), What.SAVE: Spent(2.0, 1)}
 
 
+def test_what_a_phase_did_is_counted() -> None:
+    phase = Phase("disabled")
+    phase.count("request", 2)
+    phase.count("violation", 0)
+    phase.count("request", 3)
+    assert phase.counts == {"request": 5, "violation": 0}
+
+
 def test_the_table_has_a_line_a_phase_and_fits_a_terminal() -> None:
     results = Results("sample-lab", "x86_64", "6.12")
-    for phase in Phase:
-        result = PhaseResult(phase)
+    for name in sample.PHASES:
+        result = Phase(name)
         result.add({what: Spent(100.25, 40) for what in What}, 802.0)
         results.phases.append(result)
     console = Console(file=io.StringIO(), width=80, color_system=None)
@@ -83,6 +92,13 @@ def test_the_table_has_a_line_a_phase_and_fits_a_terminal() -> None:
 
 
 def test_what_no_phase_waited_for_has_no_column() -> None:
-    results = Results("sample-lab", "x86_64", "6.12", phases=[PhaseResult(Phase.BOOT, 1.0)])
+    results = Results("sample-lab", "x86_64", "6.12", phases=[Phase("boot", 1.0)])
     results.phases[0].spent = {What.SSH: Spent(0.5, 1)}
     assert [column.header for column in timings(results).columns] == ["phase", "all", "ssh"]
+
+
+def test_a_phase_s_name_is_no_markup_and_steers_nothing() -> None:
+    results = Results("sample-lab", "x86_64", "6.12", phases=[Phase("[/x]\x1b[2J", 1.0)])
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    console.print(timings(results))
+    assert "[/x]\\x1b[2J" in console.file.getvalue()  # type: ignore[attr-defined]
