@@ -12,9 +12,9 @@ from ccslab.tasking import choose, lab_task
 from ccslab.tasks import bench, kernel, lab, policy, rootfs, vm
 
 
-@lab_task(help={"only": "a test file or folder", "quick": "leave out what boots a guest"})
+@lab_task(help={"only": "a test file or folder", "quick": "leave out what boots a guest or builds an image"})
 def test(c, only="", quick=False):
-    """Lint, unit tests, integration tests and the lab."""
+    """Lint, then the tests, from the units to the lab."""
     from ccslab import quality
 
     return quality.check(choose(c), only=only, quick=quick)

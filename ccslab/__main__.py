@@ -19,12 +19,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from invoke.config import Config, DataProxy
 from invoke.exceptions import Exit, ParseError
 from invoke.parser.argument import Argument
 from invoke.program import Program
 
-from ccslab.datafile import ANY, check
+from ccslab.datafile import Fault, Loose, part, shown
 from ccslab.errors import InfrastructureError, LabError, Stopped, UserError, unknown
 from ccslab.tasking import failure_of, typed
 
@@ -82,11 +83,13 @@ class Lab(Program):
         """A step of invoke's that does nothing but read the user's configuration: what fails is that."""
         try:
             step()
-            check(_plain(self.config), _shape(Config.global_defaults()), "")
+            part(_plain(self.config), _type(Config.global_defaults()))
         except Exception as error:
             there = [path for path in _configurations(self.core_given) if path.is_file()]
             where = ", ".join(map(str, there)) or "the INVOKE_* variables"
             what = error.what if isinstance(error, LabError) else str(error) or type(error).__name__
+            if isinstance(error, Fault):
+                what = f"{shown(error.place)}: {what}"
             mend = "correct it, and the INVOKE_* variables"
             raise _exit(UserError(f"malformed configuration: {what}", where=where, mend=mend)) from error
 
@@ -121,11 +124,12 @@ def _plain(config: Any) -> Any:
     return {key: _plain(value) for key, value in config.items()}
 
 
-def _shape(default: Any) -> Any:
-    """The shape of a setting of invoke's, from its default."""
+def _type(default: Any) -> Any:
+    """The type of a setting of invoke's, from its default: tables and switches are looked at."""
     if isinstance(default, dict):
-        return {**{f"{key}?": _shape(value) for key, value in default.items()}, ANY: object}
-    return type(default) if isinstance(default, bool) else object
+        fields = [(key, _type(value), None) for key, value in default.items()]
+        return msgspec.defstruct("Settings", fields, bases=(Loose,), frozen=True)
+    return bool if isinstance(default, bool) else Any
 
 
 def _configurations(given: dict[str, Any]) -> Iterator[Path]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -24,8 +25,10 @@ LINTED = ("test", "plots", "pictures")
 """The sets that linters need: mypy reads the types of all that is imported."""
 TESTED = (*LINTED, "peers")
 
-# Those with a guest, one after the other, beside all others (tests/integration/conftest.py).
-SIDE_BY_SIDE = ("-n", "2", "--dist", "loadscope")
+WITHOUT_GUESTS = ("tests/unit", "tests/processes", "tests/drill")
+"""The folders of tests that boot nothing."""
+# A worker may have a guest of a GiB, and builds what it boots.
+WORKER_BYTES = 2 << 30
 
 SHELL_SCRIPTS = (
     "inv",
@@ -54,9 +57,10 @@ def lint(settings: Settings) -> int:
 def check(settings: Settings, *, only: str = "", quick: bool = False) -> int:
     """Lint, other Pythons, pytest over all (or ``only``) tests; its summary comes last. Returns an exit code.
 
-    Tests marked ``nightly`` run only where their file is named.
+    Tests marked ``nightly`` run only where their file is named. There are as many workers as cores; a single
+    file, and ``tests/integration`` alone, have one.
 
-    :param quick: leave out what boots a guest.
+    :param quick: only :data:`WITHOUT_GUESTS`.
     :raises UserError: ``only`` is not there.
     :raises InfrastructureError: what the tests need cannot be installed.
     """
@@ -75,9 +79,9 @@ def check(settings: Settings, *, only: str = "", quick: bool = False) -> int:
         sys.executable,
         "-m",
         "pytest",
-        *([only] if only else []),
+        *([only] if only else WITHOUT_GUESTS if quick else []),
         *(["-m", marked] if marked else []),
-        *(SIDE_BY_SIDE if not only and not quick else []),
+        *workers(only, quick=quick),
         "--durations=20",
     ]
     if not only and not quick:
@@ -87,9 +91,22 @@ def check(settings: Settings, *, only: str = "", quick: bool = False) -> int:
     return EXIT_VERDICT if _call(settings, argv) else EXIT_PASSED
 
 
+def workers(only: str, *, quick: bool) -> Sequence[str]:
+    """How pytest parts the tests between workers, as its arguments."""
+    cores = len(os.sched_getaffinity(0))
+    if only.rstrip("/") in WITHOUT_GUESTS or (quick and not only):
+        # Test by test: a few of them take longer than whole files.
+        return ("-n", str(cores), "--dist", "worksteal")
+    if only:
+        return ()
+    # Those with a guest, one after the other, beside all others (tests/integration/conftest.py).
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return ("-n", str(max(1, min(cores, memory // WORKER_BYTES))), "--dist", "loadscope")
+
+
 def _other_pythons(settings: Settings) -> int:
     """noxfile.py, its environments kept in the cache for as long as the locks are the same."""
-    locks = hash_tree(*(settings.root / "requirements" / f"{name}.txt" for name in ("core", "test")))
+    locks = hash_tree(*(settings.root / "requirements" / f"{name}.txt" for name in ("core", "plots", "test")))
     environments = settings.store.work("nox", locks[:12])
     return _call(settings, [sys.executable, "-m", "nox", "--envdir", str(environments)])
 

@@ -15,11 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from ccslab import progress
 from ccslab.bench import program, table
 from ccslab.bench.measurement import SCHEMA, Figure
-from ccslab.datafile import NUMBER, check, read_toml
-from ccslab.errors import InfrastructureError, UserError
+from ccslab.bench.plan import Calls
+from ccslab.datafile import Fault, Positive, Record, Text, read_toml, wrong
+from ccslab.errors import InfrastructureError, unknown
 from ccslab.evidence.table import shown_path
 from ccslab.evidence.text import write_json
 from ccslab.labs import definition, setup, tuning
@@ -32,12 +35,24 @@ from ccslab.runs.journal import Journal, Kept
 from ccslab.settings import Settings
 
 COST = "cost.toml"
-SHAPE = {"calls": int, "request": [{"kind": str, "step": str, "most": NUMBER}]}
 FOLDER = "cost"
 FILE = "cost.json"
 PLACE = "/run/ccsfetch"
 FETCH_S = 300.0
 SAID = re.compile(r"request (\d+) status (\d+) minimum (\d+) median (\d+) mean ([\d.]+) calls (\d+)$", re.M)
+
+
+class _Request(Record, frozen=True):
+    kind: Text
+    step: Text
+    most: Positive
+
+
+class _File(Record, frozen=True):
+    """cost.toml."""
+
+    calls: Calls
+    request: tuple[_Request, ...]
 
 
 @dataclass(frozen=True)
@@ -66,7 +81,7 @@ class Cost:
 
     def document(self) -> dict[str, Any]:
         """As it is kept."""
-        figures = {mode: getattr(self, mode)._asdict() for mode in ("disabled", "enforcing")}
+        figures = {mode: structs.asdict(getattr(self, mode)) for mode in ("disabled", "enforcing")}
         return {"kind": self.kind, **figures, "ratio": round(self.ratio, 4), "most": self.most}
 
 
@@ -76,14 +91,13 @@ def requests(lab: Lab) -> tuple[int, list[Request]]:
     :raises UserError: the lab has none, or it names a step that is no request of the workload.
     """
     path = lab.folder / COST
-    try:
-        told = read_toml(path, mend="write what requests may cost; see apache-cgi's")
-        check(told, SHAPE, path)
-        steps = {step.name: step for step in lab.workload if isinstance(step, HttpStep)}
-        found = [Request(one["kind"], steps[one["step"]], float(one["most"])) for one in told["request"]]
-        return int(told["calls"]), found
-    except KeyError as error:
-        raise UserError(f"the workload has no request {error}", where=path, mend="correct step") from error
+    file = read_toml(path, _File, "write what requests may cost; see apache-cgi's")
+    steps = {step.name: step for step in lab.workload if isinstance(step, HttpStep)}
+    for number, one in enumerate(file.request):
+        if one.step not in steps:
+            near = unknown("request", one.step, steps)
+            raise wrong(Fault(near.what, "request", number, "step", mend=near.mend), path)
+    return file.calls, [Request(one.kind, steps[one.step], one.most) for one in file.request]
 
 
 def run(settings: Settings, name: str) -> int:
@@ -111,7 +125,7 @@ def run(settings: Settings, name: str) -> int:
             guest.set_profile(DISABLED)
             with progress.step(f"Measuring {len(wanted)} requests, disabled"):
                 before = _fetched(guest, calls, wanted)
-            journal.add("disabled", [figure._asdict() for figure in before])
+            journal.add("disabled", [structs.asdict(figure) for figure in before])
             guest.load("e", exceptions, "golden-exception_policy.conf", replace=True)
             guest.load("d", domains, "golden-domain_policy.conf")
             for domain in lab.protected:
@@ -119,7 +133,7 @@ def run(settings: Settings, name: str) -> int:
             with progress.step(f"Measuring {len(wanted)} requests, enforcing"):
                 after = _fetched(guest, calls, wanted)
             _enforced(guest)
-            journal.add("enforcing", [figure._asdict() for figure in after])
+            journal.add("enforcing", [structs.asdict(figure) for figure in after])
             journal.end()
             machine.shutdown()
         found = [

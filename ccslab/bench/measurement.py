@@ -7,40 +7,27 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import structs
 
 from ccslab.bench.plan import Configuration
-from ccslab.datafile import ANY, NUMBER, check, read_json
+from ccslab.datafile import Count, Loose, Number, Record, Text, TextOrNothing, convert, read_json
 from ccslab.errors import UserError
 
 SCHEMA = 1
 FILE = "bench.json"
-_MAYBE = (str, frozenset({""}))
-SHAPE = {
-    "schema": int,
-    "subject": dict.fromkeys(("kernel", "release", "arch", "compiler", "program", "qemu"), _MAYBE),
-    "plan": str,
-    "unit": _MAYBE,
-    "measured": [
-        {
-            "mode": str,
-            "kind": _MAYBE,
-            "count": int,
-            "figures": {ANY: dict.fromkeys(("minimum", "median", "mean", "calls"), NUMBER)},
-        }
-    ],
-}
-"""Of a measurement's file."""
+AGAIN = "measure again"
 
 
-class Figure(NamedTuple):
+class Figure(Record, frozen=True):
     """What one operation costs in one configuration, in guest instructions a call."""
 
-    minimum: int
-    median: int
+    minimum: Count
+    median: Count
     """The figure: what a call costs that no timer interrupted."""
-    mean: float
-    calls: int
+    mean: Number
+    calls: Count
 
 
 @dataclass(frozen=True)
@@ -52,23 +39,46 @@ class Measured:
 
     def document(self) -> dict[str, Any]:
         """As it is kept."""
-        figures = {name: figure._asdict() for name, figure in self.figures.items()}
+        figures = {name: structs.asdict(figure) for name, figure in self.figures.items()}
         return {**asdict(self.configuration), "figures": figures}
 
 
-@dataclass(frozen=True)
-class Subject:
+class Subject(Record, frozen=True):
     """What was measured; figures of two may be compared if they differ in what is under comparison only."""
 
-    kernel: str
+    kernel: TextOrNothing
     """As the user calls it."""
-    release: str
-    arch: str
-    compiler: str
+    release: TextOrNothing
+    arch: TextOrNothing
+    compiler: TextOrNothing
     """That made kernel and benchmark."""
-    program: str
+    program: TextOrNothing
     """The benchmark's hash."""
-    qemu: str
+    qemu: TextOrNothing
+
+
+class _Versioned(Loose, frozen=True):
+    schema: Count
+
+
+class _Entry(Record, frozen=True):
+    mode: Text
+    kind: TextOrNothing
+    count: Count
+    figures: dict[Text, Figure]
+
+    def measured(self) -> Measured:
+        return Measured(Configuration(self.mode, self.kind, self.count), self.figures)
+
+
+class _File(Record, frozen=True):
+    """A measurement's file."""
+
+    schema: Count
+    subject: Subject
+    plan: Text
+    unit: TextOrNothing
+    measured: tuple[_Entry, ...]
 
 
 @dataclass(frozen=True)
@@ -83,7 +93,7 @@ class Measurement:
         """The file of it."""
         document = {
             "schema": SCHEMA,
-            "subject": asdict(self.subject),
+            "subject": structs.asdict(self.subject),
             "plan": self.plan,
             "unit": "guest instructions a call",
             "measured": [one.document() for one in self.measured],
@@ -102,14 +112,14 @@ def read(path: Path) -> Measurement:
         raise UserError(
             "there is no measurement", where=file, mend="./inv bench.run makes one, bench.update a baseline"
         )
-    told = read_json(file, {ANY: object, "schema": int}, "measure again")
-    if told["schema"] != SCHEMA:
-        raise UserError(f"is of schema {told['schema']}, not {SCHEMA}", where=file, mend="measure again")
-    check(told, SHAPE, file, "measure again")
-    return Measurement(Subject(**told["subject"]), told["plan"], tuple(map(recalled, told["measured"])))
+    document = read_json(file, mend=AGAIN)
+    schema = convert(document, _Versioned, file, AGAIN).schema
+    if schema != SCHEMA:
+        raise UserError(f"is of schema {schema}, not {SCHEMA}", where=file, mend=AGAIN)
+    found = convert(document, _File, file, AGAIN)
+    return Measurement(found.subject, found.plan, tuple(entry.measured() for entry in found.measured))
 
 
-def recalled(told: Mapping[str, Any]) -> Measured:
+def recalled(document: Mapping[str, Any]) -> Measured:
     """What ``Measured.document`` told."""
-    figures = {name: Figure(**figure) for name, figure in told["figures"].items()}
-    return Measured(Configuration(told["mode"], told["kind"], told["count"]), figures)
+    return convert(document, _Entry, FILE, AGAIN).measured()

@@ -7,18 +7,19 @@ import json
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, NamedTuple
+
+from msgspec import structs
 
 from ccslab import progress, sets
 from ccslab.bench import apparmor, guest, program, table, unattended
 from ccslab.bench.command import inputs_of, subject_of
 from ccslab.bench.measurement import SCHEMA, Measured, Subject, recalled
-from ccslab.bench.plan import SHAPE as PLANS_SHAPE
-from ccslab.bench.plan import Configuration
+from ccslab.bench.plan import Calls, Configuration, Mode, Rules, kinds
 from ccslab.bench.plot import peers as draw
-from ccslab.datafile import ANY, check, read_toml
+from ccslab.datafile import Meta, Record, Text, Word, read_toml
 from ccslab.errors import InfrastructureError, LabError
 from ccslab.evidence.table import shown_path
 from ccslab.kernel import catalog
@@ -32,14 +33,35 @@ FOLDER = "peers"
 FILE = "peers.json"
 
 
-_MODES = PLANS_SHAPE[ANY]["modes"]
-SHAPE: dict[str, Any] = {
-    "calls": int,
-    "rules": [int],
-    "kinds": [str],
-    "peer": [{"title": str, "lsm": (frozenset({""}), str), "modes": _MODES, "counted?": _MODES[0]}],
-}
-"""Of peers.toml."""
+class KnownKind(Word):
+    """A kind of rules, of plan.toml."""
+
+    noun = "kind"
+
+    @classmethod
+    def check(cls, text: str) -> None:
+        """Nothing, if plan.toml has the kind.
+
+        :raises Fault: it has not.
+        """
+        cls.words = kinds()
+        super().check(text)
+
+
+class _Peer(Record, frozen=True):
+    title: Text
+    lsm: Annotated[str, Meta(pattern=r"\A[a-z0-9_,]*\Z", description="a value of lsm=")]
+    modes: tuple[Mode, ...]
+    counted: Mode | None = None
+
+
+class _File(Record, frozen=True):
+    """peers.toml."""
+
+    calls: Calls
+    rules: tuple[Rules, ...]
+    kinds: tuple[KnownKind, ...]
+    peer: tuple[_Peer, ...]
 
 
 @dataclass(frozen=True)
@@ -63,24 +85,23 @@ def peers(most: int | None = None) -> tuple[int, tuple[Peer, ...]]:
 
     :param most: leave out what has more rules.
     """
-    told = read_toml(PEERS)
-    check(told, SHAPE, PEERS)
-    counts = [count for count in told["rules"] if most is None or count <= most]
-    return told["calls"], tuple(
+    file = read_toml(PEERS, _File)
+    counts = [count for count in file.rules if most is None or count <= most]
+    return file.calls, tuple(
         Peer(
-            one["title"],
-            one["lsm"],
+            one.title,
+            one.lsm,
             (
-                *map(Configuration, one["modes"]),
+                *map(Configuration, one.modes),
                 *(
-                    Configuration(one["counted"], kind, count)
-                    for kind in told["kinds"]
+                    Configuration(one.counted, kind, count)
+                    for kind in file.kinds
                     for count in counts
-                    if "counted" in one
+                    if one.counted
                 ),
             ),
         )
-        for one in told["peer"]
+        for one in file.peer
     )
 
 
@@ -151,7 +172,7 @@ def run(settings: Settings, *, most: int | None = None, resume: bool = False) ->
 def _write(path: Path, about: Subject, rows: Iterable[Row], missing: list[str]) -> Path:
     document = {
         "schema": SCHEMA,
-        "subject": asdict(about),
+        "subject": structs.asdict(about),
         "unit": "guest instructions a call",
         "missing": missing,
         "measured": [{"module": row.title, **row.measured.document()} for row in rows],

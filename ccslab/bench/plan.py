@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
-from ccslab.datafile import ANY, check, read_toml
-from ccslab.errors import UserError, unknown
+from ccslab.datafile import Fault, Loose, Meta, Parsed, Record, Text, Word, part, read_toml
+from ccslab.errors import unknown
 from ccslab.policy import language
 
 PLANS = Path(__file__).with_name("plan.toml")
@@ -71,12 +72,57 @@ KEPT = (11, 8)
 """How many the kernel makes of those, with the series and without: one of all that share their operands."""
 
 
-_MODES = frozenset({ABSENT, CONFINED, *PROFILES})
-SHAPE: dict[str, Any] = {
-    "kinds": {ANY: {"rule": str, "apparmor?": str, "group?": str}},
-    ANY: {"calls": int, "modes": [_MODES], "counted": [_MODES], "rules": {ANY: [int]}},
-}
-"""Of plan.toml."""
+class Mode(Word):
+    """A mode that can be measured."""
+
+    noun = "mode"
+    words = frozenset({ABSENT, CONFINED, *PROFILES})
+
+
+class Kind(Record, frozen=True):
+    """What the rules of a kind say, in TOMOYO's and AppArmor's words, and the group that they name."""
+
+    rule: Text
+    apparmor: Text = ""
+    group: Text = ""
+
+
+Calls: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000)]
+Rules: TypeAlias = Annotated[int, Meta(ge=0, le=99_999)]  # a rule's number has five digits
+
+
+class _Plan(Record, frozen=True):
+    calls: Calls
+    modes: tuple[Mode, ...]
+    counted: tuple[Mode, ...]
+    rules: dict[Text, tuple[Rules, ...]]
+
+
+class _Kinds(Loose, frozen=True):
+    kinds: Annotated[dict[Text, Kind], Meta(min_length=1)]
+
+
+class _Plans(Parsed):
+    """plan.toml: ``kinds``, and every other table is a plan."""
+
+    def __init__(self, kinds: Mapping[str, Kind], plans: Mapping[str, _Plan]) -> None:
+        self.kinds = kinds
+        self.plans = plans
+
+    @classmethod
+    def from_data(cls, data: Any) -> _Plans:
+        """Both.
+
+        :raises Fault: one is malformed, or a plan names a kind that there is not.
+        """
+        kinds = part(data, _Kinds).kinds
+        plans = part({key: value for key, value in data.items() if key != "kinds"}, dict[Text, _Plan])
+        for name, plan in plans.items():
+            for kind in plan.rules:
+                if kind not in kinds:
+                    near = unknown("kind", kind, kinds)
+                    raise Fault(near.what, name, "rules", mend=near.mend, key=kind)
+        return cls(kinds, plans)
 
 
 @dataclass(frozen=True)
@@ -120,8 +166,8 @@ class Configuration:
         """AppArmor's profile of the benchmark, with rules for other files as TOMOYO's domain has them."""
         return CONFINEMENT.replace("@RULES", "\n  ".join(self._numbered("apparmor")))
 
-    def _numbered(self, part: str) -> list[str]:
-        template = _read()["kinds"][self.kind].get(part, "") if self.count else ""
+    def _numbered(self, words: str) -> list[str]:
+        template: str = getattr(_read().kinds[self.kind], words) if self.count else ""
         lines = [
             template.replace("%s", self.name).replace("%05d", f"{number:05}") for number in range(self.count)
         ]
@@ -141,30 +187,28 @@ def find(name: str) -> Plan:
 
     :raises UserError: there is none of this name, or plan.toml is malformed.
     """
-    plans = {key: value for key, value in _read().items() if key != "kinds"}
+    plans = _read().plans
     if name not in plans:
         raise unknown("plan", name, plans)
-    told = plans[name]
-    plain = [Configuration(mode) for mode in told["modes"]]
+    plan = plans[name]
+    plain = [Configuration(mode) for mode in plan.modes]
     counted = [
         Configuration(mode, kind, count)
-        for mode in told["counted"]
-        for kind, counts in told["rules"].items()
+        for mode in plan.counted
+        for kind, counts in plan.rules.items()
         for count in counts
     ]
-    return Plan(told["calls"], (*plain, *counted))
+    return Plan(plan.calls, (*plain, *counted))
+
+
+def kinds() -> Mapping[str, Kind]:
+    """The kinds of rules there are.
+
+    :raises UserError: plan.toml is malformed.
+    """
+    return _read().kinds
 
 
 @cache
-def _read() -> dict[str, dict]:  # type: ignore[type-arg]
-    told = read_toml(PLANS)
-    check(told, SHAPE, PLANS)
-    for name, kinds in told.items():
-        for kind in kinds["rules"] if name != "kinds" else ():
-            if kind not in told["kinds"]:
-                raise UserError(
-                    f"{name}.rules names {kind}, and there is no [kinds.{kind}]",
-                    where=PLANS,
-                    mend="add it, or name another",
-                )
-    return told
+def _read() -> _Plans:
+    return read_toml(PLANS, _Plans)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ccslab.datafile import ANY, check, read_toml
+from ccslab.datafile import Text, read_toml
 from ccslab.errors import UserError, unknown
 from ccslab.kernel import patchset
 from ccslab.kernel.build import MAKE_ARCH, KernelSpec
@@ -176,8 +176,5 @@ def sources(root: Path, name: str) -> Source:
     return listed[plain]
 
 
-def _read(root: Path) -> dict[str, Source]:
-    path = root / "kernel-patches" / CATALOGUE
-    document = read_toml(path)
-    check(document, {ANY: {"package": str, "suite": str}}, path)
-    return {name: Source(entry["package"], entry["suite"]) for name, entry in document.items()}
+def _read(root: Path) -> dict[Text, Source]:
+    return read_toml(root / "kernel-patches" / CATALOGUE, dict[Text, Source])

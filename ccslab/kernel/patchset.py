@@ -4,28 +4,47 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, TypeAlias
 
 from ccslab import progress
-from ccslab.datafile import read_toml
+from ccslab.datafile import Absolute, Inside, Meta, OneOrList, Record, Text, field, read_toml
 from ccslab.errors import UserError, unknown
-from ccslab.kernel.series import Overlaid, Series, inside, load_patches, load_series
+from ccslab.kernel.series import Overlaid, Series, load_patches, load_series
 from ccslab.settings import path_of, resolved
 from ccslab.sources import archive
 from ccslab.store import Store
 
 MANIFEST = "patchset.toml"
 ANY = "*"
-_KEYS = {
-    "name", "description", "loader", "loader_parameter", "interface", "fragment", "archive", "sha256",
-    "overlay", "patches",
-}  # fmt: skip
+_Name: TypeAlias = Annotated[
+    str,
+    Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.+-]*\Z", description="a word: letters, digits and . _ + -"),
+]
+_Version: TypeAlias = Annotated[
+    str, Meta(pattern=r"\A(\*|[0-9]+(\.[0-9]+)*)\Z", description='a kernel version such as "6.12", or "*"')
+]
+_Patches: TypeAlias = dict[_Version, OneOrList[Inside]]
+
+
+class _Manifest(Record, frozen=True, kw_only=True):
+    """patchset.toml."""
+
+    name: _Name
+    description: Text = ""
+    loader: Absolute
+    loader_parameter: Text = ""
+    interface: Absolute
+    fragment: Inside = ""
+    archive: Inside = ""
+    sha256: Text = ""
+    overlay: dict[Inside, Inside] = field(default_factory=dict)
+    patches: Annotated[_Patches, Meta(min_length=1)] = field(default_factory=dict)
+
+
 HOW = "docs/patchsets.md shows how to write one"
-_REQUIRED = ("name", "loader", "interface")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _SERIES = re.compile(r"(?:^|/)series[^/]*$")
 
 
@@ -127,88 +146,44 @@ def load(manifest: Path, store: Store) -> Patchset:
 
     :raises UserError: it is missing or malformed, or names what is not there; names file and key.
     """
-    entry = _read(manifest)
-    for key in entry:
-        if key not in _KEYS:
-            error = unknown("key", key, _KEYS)
-            raise UserError(error.what, where=manifest, mend=error.mend)
-    for key in _REQUIRED:
-        if key not in entry:
-            raise UserError(f"lacks the key {key!r}", where=manifest, mend=HOW)
-    text = {key: _text(entry, key, manifest) for key in sorted(_KEYS - {"overlay", "patches"})}
-    if not _NAME.fullmatch(text["name"]):
-        raise UserError("name must be a word: letters, digits and . _ + -", where=manifest)
-    for key in ("loader", "interface"):
-        if not text[key].startswith("/"):
-            raise UserError(f"{key} must be a path in the guest, from /", where=manifest)
+    if manifest.parent.is_dir() and not manifest.exists():
+        raise UserError(f"has no {MANIFEST}", where=manifest.parent, mend=HOW)
+    entry = read_toml(manifest, _Manifest, HOW)
     folder = manifest.parent
-    if text["archive"]:
-        packed = _existing(folder, text["archive"], "archive", manifest, folder=False)
-        folder = _unpacked(packed, text["sha256"], store)
-    fragment = text["fragment"]
+    if entry.archive:
+        folder = _unpacked(_existing(folder, entry.archive, "archive", manifest), entry.sha256, store)
+    for source in entry.overlay:
+        _existing(folder, source, "overlay", manifest, folder=True)
+    for version, files in entry.patches.items():
+        for name in files:
+            _existing(folder, name, f"patches: {version}", manifest)
     return Patchset(
-        name=text["name"],
+        name=entry.name,
         manifest=manifest,
         folder=folder,
-        loader=text["loader"],
-        loader_parameter=text["loader_parameter"],
-        interface=text["interface"],
-        fragment=_existing(folder, fragment, "fragment", manifest, folder=False) if fragment else None,
-        overlay=tuple(_overlay(entry.get("overlay", {}), folder, manifest)),
-        patches=_patches(entry.get("patches", {ANY: []}), folder, manifest),
+        loader=entry.loader,
+        loader_parameter=entry.loader_parameter,
+        interface=entry.interface,
+        fragment=_existing(folder, entry.fragment, "fragment", manifest) if entry.fragment else None,
+        overlay=tuple(entry.overlay.items()),
+        patches={
+            version: tuple(files) if files.listed else files[0] for version, files in entry.patches.items()
+        }
+        or {ANY: ()},
     )
 
 
-def _read(manifest: Path) -> dict[str, Any]:
-    if manifest.parent.is_dir() and not manifest.exists():
-        raise UserError(f"has no {MANIFEST}", where=manifest.parent, mend=HOW)
-    return read_toml(manifest, HOW)
-
-
-def _text(entry: Mapping[str, Any], key: str, where: Path) -> str:
-    value = entry.get(key, "")
-    if not isinstance(value, str) or (key in entry and not value.strip()):
-        raise UserError(f"{key} must be a text", where=where)
-    return value
-
-
-def _existing(base: Path, name: str, key: str, where: Path, *, folder: bool) -> Path:
+def _existing(base: Path, name: str, key: str, manifest: Path, *, folder: bool = False) -> Path:
     """A path that the manifest names, there and inside its folder, links followed."""
-    inside(name, f"{where} {key}")
-    path = base / name
+    path, where = base / name, f"{manifest}: {key}"
     if not (path.is_dir() if folder else path.is_file()):
         kind = "folder" if folder else "file"
-        raise UserError(f"{key} names {name}, and there is no such {kind}", where=where, mend=HOW)
+        raise UserError(f"names {name}, and there is no such {kind}", where=where, mend=HOW)
     if not resolved(path).is_relative_to(resolved(base)):
         raise UserError(
-            f"{key} names {name}, a link that leads outside", where=where, mend="put the file itself there"
+            f"names {name}, a link that leads outside", where=where, mend="put the file itself there"
         )
     return path
-
-
-def _overlay(entry: Any, base: Path, where: Path) -> Iterator[tuple[str, str]]:
-    if not isinstance(entry, dict) or not all(isinstance(place, str) for place in entry.values()):
-        raise UserError('overlay must be a table: "folder" = "where in the tree"', where=where)
-    for source, place in entry.items():
-        _existing(base, source, "overlay", where, folder=True)
-        inside(place, f"{where} overlay")
-        yield source, place
-
-
-def _patches(entry: Any, base: Path, where: Path) -> dict[str, str | tuple[str, ...]]:
-    if not isinstance(entry, dict) or not entry:
-        raise UserError('patches must be a table: "kernel version" = "series"', where=where)
-    found: dict[str, str | tuple[str, ...]] = {}
-    for version, value in entry.items():
-        if version != ANY and not re.fullmatch(r"\d+(\.\d+)*", version):
-            raise UserError(f"{version!r} is no kernel version", where=where, mend='write "6.12", or "*"')
-        files: Sequence[Any] = value if isinstance(value, list) else [value]
-        if not all(isinstance(one, str) for one in files):
-            raise UserError(f"patches of {version} must be a text or a list of texts", where=where)
-        for one in files:
-            _existing(base, one, f"patches of {version}", where, folder=False)
-        found[version] = tuple(value) if isinstance(value, list) else str(value)
-    return found
 
 
 def _unpacked(path: Path, sha256: str, store: Store) -> Path:

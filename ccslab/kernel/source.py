@@ -8,8 +8,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from ccslab import progress
+from ccslab.datafile import Meta, Record
 from ccslab.errors import InfrastructureError, UserError
 from ccslab.process import run
 from ccslab.sources import archive, folder
@@ -26,12 +28,11 @@ BUILT_IN = (".config", "include/config", "arch/x86/include/generated")
 _VERSION = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL)\s*=\s*(\d+)\s*$", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(Record, frozen=True):
     """A Debian package that carries a tree, and the suite it is in."""
 
-    package: str
-    suite: str
+    package: Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9+.-]+\Z", description="a package name")]
+    suite: Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9/-]*\Z", description="a suite name")]
 
     @property
     def name(self) -> str:

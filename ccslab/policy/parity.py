@@ -7,14 +7,14 @@ written once, in the words of its reference architecture, is translated for anot
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from ccslab.datafile import parse_toml, read_text_of
-from ccslab.errors import UserError, unknown
+from ccslab.datafile import Checked, Fault, Meta, Parsed, Record, Text, field, parse_toml, part, read_text_of
+from ccslab.errors import unknown
 from ccslab.policy.acl import Acl
 from ccslab.policy.canonical import by_atom
 from ccslab.policy.diff import attributes, exception_lines
@@ -36,24 +36,53 @@ class Line(NamedTuple):
         return f"{self.scope}: {self.text}"
 
 
-@dataclass(frozen=True)
-class Spelling:
-    """The same thing under a name of its own on each architecture."""
+class _Word(Checked):
+    """One word, or one component of a pathname."""
 
-    name: str
-    why: str
-    words: Mapping[str, str]
-    """Architecture -> its word: a whole word, or a whole component of a pathname."""
+    @classmethod
+    def check(cls, text: str) -> None:
+        """Nothing, if it is one.
+
+        :raises ValueError: it is more than one.
+        """
+        if "/" in text or " " in text:
+            raise ValueError(f"{text!r} is more than one word or component of a pathname")
 
 
-@dataclass(frozen=True)
-class Only:
+class _Named(Record, frozen=True):
+    name: Text
+    why: Text
+
+
+class Spelling(Parsed):
+    """The same thing under a name of its own on each architecture.
+
+    :param words: architecture -> its word: a whole word, or a whole component of a pathname.
+    """
+
+    def __init__(self, name: str, why: str, words: Mapping[str, str]) -> None:
+        self.name = name
+        self.why = why
+        self.words = words
+
+    @classmethod
+    def from_data(cls, data: Any) -> Spelling:
+        """A table of ``name``, ``why``, and every other key is an architecture.
+
+        :raises Fault: it is something else.
+        """
+        table, names = part(data, dict[Text, Any]), _Named.__struct_fields__
+        named = part({key: value for key, value in table.items() if key in names}, _Named)
+        words = part({key: value for key, value in table.items() if key not in names}, dict[Text, _Word])
+        return cls(named.name, named.why, words)
+
+
+class Only(_Named, frozen=True, kw_only=True):
     """Lines that one architecture has and others have not."""
 
-    name: str
-    why: str
-    arch: str
-    lines: tuple[Line, ...]
+    arch: Text
+    domain: Text = EXCEPTIONS
+    lines: Annotated[tuple[Text, ...], Meta(min_length=1)]
 
 
 class Difference(NamedTuple):
@@ -65,16 +94,32 @@ class Difference(NamedTuple):
     b: Line | None
 
 
-@dataclass(frozen=True)
-class Declared:
+class Declared(Record, frozen=True):
     """In what policies of two architectures may differ.
 
     :param reference: the architecture in whose words shared policy text is written.
     """
 
-    reference: str
-    spellings: tuple[Spelling, ...] = ()
+    reference: Text
+    spellings: tuple[Spelling, ...] = field(default=(), name="spelling")
     only: tuple[Only, ...] = ()
+
+    def __post_init__(self) -> None:
+        arches = {self.reference, *(arch for one in self.spellings for arch in one.words)}
+        for number, one in enumerate(self.spellings):
+            if lacking := ", ".join(sorted(arches - set(one.words))):
+                raise Fault(
+                    f"{one.name!r} must have a word for each architecture: {lacking}", "spelling", number
+                )
+        for arch in arches:
+            words = [one.words[arch] for one in self.spellings]
+            if len(set(words)) != len(words):
+                what = f"two have the same word for {arch}: nothing could tell them apart"
+                raise Fault(what, "spelling")
+        for number, lines in enumerate(self.only):
+            if lines.arch not in arches:
+                near = unknown("architecture", lines.arch, arches)
+                raise Fault(near.what, "only", number, "arch", mend=near.mend)
 
     def check(self, arch: str) -> None:
         """Refuse an architecture that the table does not know.
@@ -104,18 +149,21 @@ class Declared:
     def only_in(self, arch: str, other: str) -> dict[Line, str]:
         """Lines that ``arch`` alone has, beside ``other``, to the name of their declaration."""
         return {
-            line: one.name for one in self.only if one.arch == arch and arch != other for line in one.lines
+            Line(one.domain, text): one.name
+            for one in self.only
+            if one.arch == arch and arch != other
+            for text in one.lines
         }
 
 
-@dataclass
+@dataclasses.dataclass
 class Parity:
     """Two policies side by side; they are on a par if nothing is undeclared."""
 
-    equal: list[Line] = field(default_factory=list)
-    declared: list[Difference] = field(default_factory=list)
-    undeclared_a: list[Line] = field(default_factory=list)
-    undeclared_b: list[Line] = field(default_factory=list)
+    equal: list[Line] = dataclasses.field(default_factory=list)
+    declared: list[Difference] = dataclasses.field(default_factory=list)
+    undeclared_a: list[Line] = dataclasses.field(default_factory=list)
+    undeclared_b: list[Line] = dataclasses.field(default_factory=list)
 
     def __bool__(self) -> bool:
         return not self.undeclared_a and not self.undeclared_b
@@ -177,71 +225,7 @@ def parse_declared(text: str, source: str = "") -> Declared:
 
     :raises UserError: something in it is unknown, missing or ambiguous; says what.
     """
-    where = source or "declared differences"
-    data = parse_toml(text, where)
-    try:
-        return _declared(data)
-    except ValueError as error:
-        raise UserError(str(error), where=where, mend="correct the file") from None
-
-
-def _declared(data: dict[str, Any]) -> Declared:
-    _only_keys(data, {"reference", "spelling", "only"}, "the table")
-    reference = _text(data, "reference", "the table")
-    spellings = tuple(_spelling(entry) for entry in _tables(data, "spelling"))
-    arches = set(spellings[0].words) if spellings else {reference}
-    for one in spellings:
-        if set(one.words) != arches or reference not in arches:
-            raise ValueError(
-                f"spelling {one.name!r} must have a word for each of {', '.join(sorted(arches))}"
-            )
-    for arch in arches:
-        words = [one.words[arch] for one in spellings]
-        if len(set(words)) != len(words):
-            raise ValueError(f"two spellings have the same word for {arch}: nothing could tell them apart")
-    return Declared(reference, spellings, tuple(_only(entry, arches) for entry in _tables(data, "only")))
-
-
-def _spelling(entry: dict[str, Any]) -> Spelling:
-    name = _text(entry, "name", "a spelling")
-    words = {arch: _text(entry, arch, name) for arch in entry if arch not in ("name", "why")}
-    for word in words.values():
-        if "/" in word or " " in word:
-            raise ValueError(f"{name}: {word!r} is more than one word or component of a pathname")
-    return Spelling(name, _text(entry, "why", name), words)
-
-
-def _only(entry: dict[str, Any], arches: set[str]) -> Only:
-    name = _text(entry, "name", "an only")
-    _only_keys(entry, {"name", "why", "arch", "domain", "lines"}, name)
-    arch = _text(entry, "arch", name)
-    if arch not in arches:
-        raise ValueError(f"{name}: unknown architecture {arch!r}, there are: {', '.join(sorted(arches))}")
-    lines = entry.get("lines")
-    if not isinstance(lines, list) or not lines or not all(isinstance(line, str) for line in lines):
-        raise ValueError(f"{name}: lines must be a list of policy lines")
-    scope = _text(entry, "domain", name) if "domain" in entry else EXCEPTIONS
-    return Only(name, _text(entry, "why", name), arch, tuple(Line(scope, line) for line in lines))
-
-
-def _tables(data: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    entries = data.get(key, [])
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise ValueError(f"{key} must be an array of tables, each begun with [[{key}]]")
-    return entries
-
-
-def _only_keys(entry: dict[str, Any], known: set[str], where: str) -> None:
-    for key in entry:
-        if key not in known:
-            raise ValueError(f"{where} has an unknown key {key!r}, there are: {', '.join(sorted(known))}")
-
-
-def _text(entry: dict[str, Any], key: str, where: str) -> str:
-    found = entry.get(key)
-    if not isinstance(found, str) or not found.strip():
-        raise ValueError(f"{where} needs {key} = a text")
-    return found
+    return parse_toml(text, Declared, source or "declared differences")
 
 
 def _finder(words: Iterable[str]) -> re.Pattern[str]:

@@ -3,19 +3,85 @@
 
 from __future__ import annotations
 
-import difflib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from ccslab.datafile import ANY, check, parse_toml, read_text_of
-from ccslab.errors import UserError
+from ccslab.datafile import (
+    Checked,
+    Meta,
+    Record,
+    Text,
+    TextOrNothing,
+    Word,
+    parse_toml,
+    read_text_of,
+)
 from ccslab.policy import language, pathname, value
 from ccslab.policy.acl import parse_acl
 
+MAX_DEPTH = 64
 
-@dataclass(frozen=True)
-class GroupRule:
+
+class Pathname(Checked):
+    """A pathname, or a part or a pattern of it, as a kernel takes it."""
+
+    @classmethod
+    def check(cls, text: str) -> None:
+        """Nothing, if it is one.
+
+        :raises ValueError: a kernel would refuse it.
+        """
+        if fault := pathname.word_fault(text):
+            raise ValueError(f"{text!r}: {fault}")
+
+
+class Operation(Word):
+    """An operation on files."""
+
+    noun = "file operation"
+    words = frozenset(name for names in language.FILE.values() for name in names)
+
+
+class NumberRange(Checked):
+    """A number, a range of them, or ``@GROUP``."""
+
+    @classmethod
+    def check(cls, text: str) -> None:
+        """Nothing, if it is one.
+
+        :raises ValueError: it is not.
+        """
+        if not text.startswith("@"):
+            value.number(text)
+
+
+class AddressRange(Checked):
+    """An address, a range of them, or ``@GROUP``."""
+
+    @classmethod
+    def check(cls, text: str) -> None:
+        """Nothing, if it is one.
+
+        :raises ValueError: it is not.
+        """
+        if not text.startswith("@"):
+            value.address(text)
+
+
+class PolicyLine(Checked):
+    """A line of a domain's policy."""
+
+    @classmethod
+    def check(cls, text: str) -> None:
+        """Nothing, if it is one.
+
+        :raises ValueError: it is not.
+        """
+        parse_acl(text)
+
+
+class GroupRule(Record, frozen=True):
     """Names below ``root`` become ``@name``; its members are patterns for each depth.
 
     :param depth: declared number of levels; the depth found counts if it is greater or none is declared.
@@ -23,11 +89,11 @@ class GroupRule:
     :param directories: whether directories (names ending in ``/``) belong to it as well.
     """
 
-    name: str
-    root: str
-    depth: int = 0
-    exclude: tuple[str, ...] = ()
-    operations: tuple[str, ...] = ()
+    name: Text
+    root: Pathname
+    depth: Annotated[int, Meta(ge=0, le=MAX_DEPTH)] = 0
+    exclude: tuple[Pathname, ...] = ()
+    operations: tuple[Operation, ...] = ()
     directories: bool = False
 
     def component(self) -> str:
@@ -56,73 +122,66 @@ class GroupRule:
         return len(parts) if all(pathname.matches(part, self.component()) for part in parts) else 0
 
 
-@dataclass(frozen=True)
-class PatternRule:
+class PatternRule(Record, frozen=True):
     """Names that ``match`` become that pattern, or ``become`` (a wider pattern or ``@GROUP``)."""
 
-    match: str
-    become: str = ""
-    operations: tuple[str, ...] = ()
+    match: Pathname
+    become: TextOrNothing = ""
+    operations: tuple[Operation, ...] = ()
 
 
-@dataclass(frozen=True)
-class NumberRule:
+class NumberRule(Record, frozen=True):
     """Numbers of file operations within ``range`` become that range."""
 
-    range: str
-    operations: tuple[str, ...]
-    paths: tuple[str, ...] = ()
+    range: NumberRange
+    operations: tuple[Operation, ...]
+    paths: tuple[Pathname, ...] = ()
 
 
-@dataclass(frozen=True)
-class NetworkRule:
+class NetworkRule(Record, frozen=True):
     """``network inet`` lines within ``addresses`` and ``ports`` become those.
 
     :param sockets: such as ``stream connect``.
     """
 
-    sockets: tuple[str, ...]
-    addresses: str = ""
-    ports: str = ""
+    sockets: tuple[Text, ...]
+    addresses: AddressRange | None = None
+    ports: NumberRange | None = None
 
 
-@dataclass(frozen=True)
-class EnvironmentRule:
+class EnvironmentRule(Record, frozen=True):
     """Names of environment variables that match become the pattern."""
 
-    match: str
+    match: Pathname
 
 
-@dataclass(frozen=True)
-class ConditionRule:
+class ConditionRule(Record, frozen=True):
     """Conditions whose left side is in ``drop`` (``exec.realpath``, ``exec.argv[0]``, ...) are taken off."""
 
-    drop: tuple[str, ...]
-    operations: tuple[str, ...] = ()
-    paths: tuple[str, ...] = ()
+    drop: tuple[Text, ...]
+    operations: tuple[Operation, ...] = ()
+    paths: tuple[Pathname, ...] = ()
 
 
-@dataclass(frozen=True)
-class ForgetRule:
+class ForgetRule(Record, frozen=True):
     """Lines that are left out, and why."""
 
-    why: str
-    operations: tuple[str, ...] = ()
-    paths: tuple[str, ...] = ()
-    domains: tuple[str, ...] = ()
+    why: Text
+    operations: tuple[Operation, ...] = ()
+    paths: tuple[Pathname, ...] = ()
+    domains: tuple[Text, ...] = ()
 
 
-@dataclass(frozen=True)
-class AlwaysRule:
+class AlwaysRule(Record, frozen=True):
     """Lines that a domain gets whether they were learned or not, as what needs them is a matter of chance.
 
     :param beside: what a line that was learned must begin with: it shows that the kernel knows of such lines.
     """
 
-    why: str
-    domain: str
-    beside: str
-    lines: tuple[str, ...]
+    why: Text
+    domain: Text
+    beside: Text
+    lines: tuple[PolicyLine, ...]
 
 
 @dataclass(frozen=True)
@@ -141,67 +200,24 @@ class Rules:
     conditions: tuple[ConditionRule, ...] = ()
     forget: tuple[ForgetRule, ...] = ()
     always: tuple[AlwaysRule, ...] = ()
-    source: str = field(default="", compare=False)
 
 
-_TABLES: dict[str, tuple[str, type[Any]]] = {
-    "group": ("groups", GroupRule),
-    "pattern": ("patterns", PatternRule),
-    "number": ("numbers", NumberRule),
-    "network": ("networks", NetworkRule),
-    "environment": ("environment", EnvironmentRule),
-    "condition": ("conditions", ConditionRule),
-    "forget": ("forget", ForgetRule),
-    "always": ("always", AlwaysRule),
-}
-_MAX_DEPTH = 64
-_OPERATIONS = [name for names in language.FILE.values() for name in names]
+class _Selection(Record, frozen=True):
+    domains: tuple[Text, ...] = ()
 
 
-def _is(expected: str, what: object) -> bool:
-    if expected == "str":
-        return isinstance(what, str)
-    if expected == "bool":
-        return isinstance(what, bool)
-    if expected == "int":
-        return isinstance(what, int) and not isinstance(what, bool) and 0 <= what <= _MAX_DEPTH
-    return isinstance(what, list) and all(isinstance(one, str) for one in what)
+class _File(Record, frozen=True):
+    """The TOML file."""
 
-
-def _fault(kind: str, rule: dict[str, Any], known: dict[str, str]) -> str:
-    """What is wrong with the keys and values of one rule, or ""."""
-    for key, what in rule.items():
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            return f"[[{kind}]] has no key {key!r}" + (f", did you mean {near[0]}?" if near else "")
-        if not _is(known[key], what):
-            expected = "a list of strings" if "tuple" in known[key] else known[key]
-            return f"[[{kind}]] {key}: {what!r} is not {expected}"
-    return ""
-
-
-def _word_fault(rule: dict[str, Any]) -> str:
-    """What is wrong with the policy words of one rule, or ""."""
-    paths = [*rule.get("paths", []), *rule.get("exclude", [])]
-    paths += [rule[key] for key in ("match", "root") if key in rule]
-    for word in paths:
-        if fault := pathname.word_fault(word):
-            return f"{word!r}: {fault}"
-    for name in rule.get("operations", []):
-        if name not in _OPERATIONS:
-            near = difflib.get_close_matches(name, _OPERATIONS, n=1, cutoff=0.5)
-            return f"unknown file operation {name!r}" + (f", did you mean {near[0]}?" if near else "")
-    try:
-        for line in rule.get("lines", []):
-            parse_acl(line)
-        for key in ("range", "ports"):
-            if rule.get(key, "") and not rule[key].startswith("@"):
-                value.number(rule[key])
-        if rule.get("addresses", "") and not rule["addresses"].startswith("@"):
-            value.address(rule["addresses"])
-    except ValueError as error:
-        return str(error)
-    return ""
+    select: _Selection = _Selection()
+    group: tuple[GroupRule, ...] = ()
+    pattern: tuple[PatternRule, ...] = ()
+    number: tuple[NumberRule, ...] = ()
+    network: tuple[NetworkRule, ...] = ()
+    environment: tuple[EnvironmentRule, ...] = ()
+    condition: tuple[ConditionRule, ...] = ()
+    forget: tuple[ForgetRule, ...] = ()
+    always: tuple[AlwaysRule, ...] = ()
 
 
 def parse_rules(text: str, source: str = "") -> Rules:
@@ -209,34 +225,18 @@ def parse_rules(text: str, source: str = "") -> Rules:
 
     :raises UserError: if the TOML is malformed, or a table, key, operation or pattern is unknown.
     """
-    data = parse_toml(text, source)
-    check(
-        data,
-        {"select?": {"domains?": [str]}, **{f"{kind}?": [dict] for kind in _TABLES}, ANY: object},
-        source,
+    file = parse_toml(text, _File, source or "rules", "see docs/policy.md")
+    return Rules(
+        select=file.select.domains,
+        groups=file.group,
+        patterns=file.pattern,
+        numbers=file.number,
+        networks=file.network,
+        environment=file.environment,
+        conditions=file.condition,
+        forget=file.forget,
+        always=file.always,
     )
-    out: dict[str, Any] = {"source": source, "select": tuple(data.pop("select", {}).get("domains", ()))}
-    for kind, rules in data.items():
-        if kind not in _TABLES:
-            near = difflib.get_close_matches(kind, [*_TABLES, "select"], n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]}?" if near else f"there are: select, {', '.join(_TABLES)}"
-            raise UserError(f"unknown table {kind!r}", where=source, mend=hint)
-        attribute, type_ = _TABLES[kind]
-        known = {one.name: str(one.type) for one in fields(type_)}
-        made = []
-        for at, rule in enumerate(rules, 1):
-            fault = _fault(kind, rule, known) or _word_fault(rule)
-            if not fault:
-                try:
-                    made.append(type_(**{k: tuple(v) if isinstance(v, list) else v for k, v in rule.items()}))
-                    continue
-                except TypeError as error:
-                    fault = str(error).partition("() ")[2]
-            raise UserError(
-                fault, where=f"{source or 'rules'}: [[{kind}]] number {at}", mend="see docs/policy.md"
-            )
-        out[attribute] = tuple(made)
-    return Rules(**out)
 
 
 def load_rules(path: str | Path) -> Rules:

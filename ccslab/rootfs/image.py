@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from ccslab import process, progress
-from ccslab.errors import InfrastructureError, UserError
+from ccslab.datafile import Fault, wrong
+from ccslab.errors import InfrastructureError
 from ccslab.rootfs import base, enclosure, programs
-from ccslab.rootfs.recipe import FOLDER, Recipe, line_of
+from ccslab.rootfs.recipe import FOLDER, Recipe
 from ccslab.store import Store, full, hash_file, hash_tree
 
 KIND = "rootfs"
@@ -81,9 +82,9 @@ def compile_programs(recipe: Recipe, arch: str, store: Store, root: Path) -> dic
         source = root / SOURCES / name
         if not source.with_suffix(".c").is_file() and not source.is_dir():
             file = FOLDER / f"{recipe.name}.toml"
-            line = line_of((root / file).read_text(), f"content.programs.{name}")
-            wrong = f"content.programs names {name}, which {SOURCES} has no source of"
-            raise UserError(wrong, where=f"{file}:{line}", mend=f"add {SOURCES / name}.c or correct the name")
+            fault = Fault(f"{SOURCES} has no source of it", "content", "programs", name)
+            mend = f"add {SOURCES / name}.c or correct the name"
+            raise wrong(fault, file, mend, text=(root / file).read_text())
     if not recipe.programs:
         return {}
     folder = programs.made(store, "programs", root / SOURCES, arch)

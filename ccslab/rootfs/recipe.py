@@ -7,21 +7,26 @@ never builds an image without what it was meant to have.
 
 from __future__ import annotations
 
-import re
 import uuid as uuids
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
+from typing import Annotated, TypeAlias
 
-from ccslab.datafile import parse_toml
-from ccslab.errors import UserError, unknown
+from ccslab.datafile import (
+    Checked,
+    Fault,
+    Meta,
+    Record,
+    TextOrNothing,
+    field,
+    parse_toml,
+    read_text_of,
+    wrong,
+)
+from ccslab.errors import unknown
 
 FOLDER = Path("rootfs/recipes")
-PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(=[A-Za-z0-9.+:~-]+)?")  # Debian policy 5.6.1, and a version
-SUITE = re.compile(r"[a-z][a-z0-9-]*(/updates)?")
-HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,62})")
-PRESEED = re.compile(r"\S+ \S+ (select|multiselect|string|boolean|password|note|text|seen)( .*)?")
 SMALLEST_MIB, LARGEST_MIB = 64, 65536
 
 
@@ -48,80 +53,99 @@ class Recipe:
     programs: Mapping[str, str]
 
 
-Check = Callable[[Any], str]  # says what is wrong with a value, or ""
+def _like(pattern: str, kind: str) -> Meta:
+    return Meta(pattern=rf"\A(?:{pattern})\Z", description=kind)
 
 
-def _text(pattern: str = r".*", kind: str = "text") -> Check:
-    def check(value: Any) -> str:
-        if not isinstance(value, str) or not re.fullmatch(pattern, value):
-            return f"must be {kind}"
-        return ""
-
-    return check
-
-
-def _list(pattern: str, kind: str, *, empty: bool = True) -> Check:
-    def check(value: Any) -> str:
-        if not isinstance(value, list) or (not empty and not value):
-            return f"must be a list of {kind}"
-        for item in value:
-            if not isinstance(item, str) or not re.fullmatch(pattern, item):
-                return f"holds {item!r}, which is no {kind}"
-        if repeated := sorted({item for item in value if value.count(item) > 1}):
-            return f"names {', '.join(repeated)} twice"
-        return ""
-
-    return check
+_CLEAN = r"[^:\x00-\x1f\x7f]"
+_CLIMBS = r"(?:.*/)?\.\.(?:/|\Z)"
+Suite: TypeAlias = Annotated[str, _like(r"[a-z][a-z0-9-]*(/updates)?", "a suite name")]
+Component: TypeAlias = Annotated[str, _like(r"[a-z-]+", "a component")]
+# Debian policy 5.6.1, and a version
+Package: TypeAlias = Annotated[str, _like(r"[a-z0-9][a-z0-9+.-]+(=[A-Za-z0-9.+:~-]+)?", "a package name")]
+Preseed: TypeAlias = Annotated[
+    str,
+    _like(
+        r"\S+ \S+ (select|multiselect|string|boolean|password|note|text|seen)( [^\x00-\x1f\x7f]*)?",
+        "a debconf line (package question type value)",
+    ),
+]
+Excluded: TypeAlias = Annotated[str, _like(r"/[^\s\x00-\x1f\x7f]+", "an absolute path")]
+Below: TypeAlias = Annotated[str, _like(rf"(?!/)(?!{_CLIMBS}){_CLEAN}+", "a path below the tree")]
+Program: TypeAlias = Annotated[str, _like(r"[^/\x00-\x1f\x7f]+", "a program's name")]
+Target: TypeAlias = Annotated[
+    str, _like(rf"/(?!{_CLIMBS}){_CLEAN}*(?<!/)", "an absolute path of a file, without colon")
+]
 
 
-def _number(low: int, high: int) -> Check:
-    def check(value: Any) -> str:
-        good = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-        return "" if good else f"must be a number from {low} to {high}"
+class Uuid(Checked):
+    """A UUID, as mke2fs takes it."""
 
-    return check
+    kind = "a UUID"
 
+    @classmethod
+    def check(cls, text: str) -> None:
+        """Nothing, if it is one in lower case.
 
-def _uuid(value: Any) -> str:
-    try:
-        return "" if str(uuids.UUID(value)) == value else "must be a UUID in lower case"
-    except (ValueError, AttributeError, TypeError):
-        return "must be a UUID"
-
-
-def _programs(value: Any) -> str:
-    if not isinstance(value, dict):
-        return "must be a table: program = destination"
-    for name, target in value.items():
-        if not isinstance(target, str) or not _inside(target) or "/" in name:
-            return f"sends {name!r} to {target!r}, which is no absolute path"
-    return ""
+        :raises ValueError: it is not.
+        """
+        if str(uuids.UUID(text)) != text:
+            raise ValueError("must be a UUID in lower case")
 
 
-def _inside(target: str) -> bool:
-    path = PurePosixPath(target)
-    return path.is_absolute() and ".." not in path.parts and ":" not in target and not target.endswith("/")
+class Distinct(Record, frozen=True):
+    """A table whose lists name everything once."""
+
+    def __post_init__(self) -> None:
+        for key in self.__struct_fields__:
+            names = getattr(self, key)
+            if isinstance(names, tuple) and len(set(names)) < len(names):
+                repeated = sorted({name for name in names if names.count(name) > 1})
+                raise Fault(f"names {', '.join(repeated)} twice", key, mend="name it once")
 
 
-TREE_PATH = r"(?!/)(?!.*(^|/)\.\.(/|$))[^:\x00-\x1f\x7f]+"
-KEYS: dict[str, tuple[Check, Any]] = {  # key -> its check, and its default; ... where it must be given
-    "description": (_text(), ""),
-    "hostname": (_text(HOSTNAME.pattern, "a host name"), ...),
-    "root_password": (_text(r"[^:\x00-\x1f\x7f]+", "a password without colon and control characters"), ...),
-    "source_date_epoch": (_number(86400, 2**32), ...),
-    "suites.required": (_list(SUITE.pattern, "suite name", empty=False), ...),
-    "suites.optional": (_list(SUITE.pattern, "suite name"), []),
-    "suites.components": (_list(r"[a-z-]+", "component"), ["main"]),
-    "packages.install": (_list(PACKAGE.pattern, "package name", empty=False), ...),
-    "packages.preseed": (_list(PRESEED.pattern, "debconf line (package question type value)"), []),
-    "packages.exclude_paths": (_list(r"/\S+", "absolute path"), []),
-    "image.size_mib": (_number(SMALLEST_MIB, LARGEST_MIB), ...),
-    "image.label": (_text(r"[A-Za-z0-9_-]{1,16}", "1 to 16 letters, digits or dashes"), "ccs-lab"),
-    "image.uuid": (_uuid, ...),
-    "content.overlays": (_list(TREE_PATH, "path below the tree"), []),
-    "content.hooks": (_list(TREE_PATH, "path below the tree"), []),
-    "content.programs": (_programs, {}),
-}
+class _Suites(Distinct, frozen=True):
+    required: Annotated[tuple[Suite, ...], Meta(min_length=1)]
+    optional: tuple[Suite, ...] = ()
+    components: tuple[Component, ...] = ("main",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if both := sorted({*self.required} & {*self.optional}):
+            raise Fault(f"{', '.join(both)} is required and optional", "optional", mend="name it once")
+
+
+class _Packages(Distinct, frozen=True):
+    install: Annotated[tuple[Package, ...], Meta(min_length=1)]
+    preseed: tuple[Preseed, ...] = ()
+    exclude_paths: tuple[Excluded, ...] = ()
+
+
+class _Image(Record, frozen=True, kw_only=True):
+    size_mib: Annotated[int, Meta(ge=SMALLEST_MIB, le=LARGEST_MIB)]
+    label: Annotated[str, _like(r"[A-Za-z0-9_-]{1,16}", "1 to 16 letters, digits or dashes")] = "ccs-lab"
+    uuid: Uuid
+
+
+class _Content(Distinct, frozen=True):
+    overlays: tuple[Below, ...] = ()
+    hooks: tuple[Below, ...] = ()
+    programs: dict[Program, Target] = field(default_factory=dict)
+
+
+class _File(Record, frozen=True, kw_only=True):
+    """A recipe's file."""
+
+    description: TextOrNothing = ""
+    hostname: Annotated[str, _like(r"[a-z0-9][a-z0-9-]{0,62}", "a host name")]
+    root_password: Annotated[
+        str, _like(rf"(?=.*\S){_CLEAN}+", "a password (not blank, no colon, no control characters)")
+    ]
+    source_date_epoch: Annotated[int, Meta(ge=86400, le=2**32)]
+    suites: _Suites
+    packages: _Packages
+    image: _Image
+    content: _Content = _Content()
 
 
 def parse(text: str, *, name: str, where: object) -> Recipe:
@@ -129,69 +153,26 @@ def parse(text: str, *, name: str, where: object) -> Recipe:
 
     :raises UserError: not TOML, an unknown or missing key, or a value that cannot be; names the line.
     """
-    flat = dict(_flatten(parse_toml(text, where, mend="mend the TOML there")))
-    for key in flat:
-        if key not in KEYS:
-            near = unknown("key", key, KEYS)
-            raise UserError(near.what, where=f"{where}:{line_of(text, key)}", mend=near.mend)
-    values: dict[str, Any] = {}
-    for key, (check, default) in KEYS.items():
-        if key not in flat and default is ...:
-            raise UserError(f"the key {key} is missing", where=where, mend=f"add {key} = ...")
-        values[key] = flat.get(key, default)
-        if wrong := check(values[key]):
-            raise UserError(f"{key} {wrong}", where=f"{where}:{line_of(text, key)}", mend="correct it")
-    both = set(values["suites.required"]) & set(values["suites.optional"])
-    if both:
-        wrong = f"{', '.join(sorted(both))} is required and optional"
-        raise UserError(wrong, where=f"{where}:{line_of(text, 'suites.optional')}", mend="name it once")
+    file = parse_toml(text, _File, where)
     return Recipe(
         name=name,
-        description=values["description"],
-        hostname=values["hostname"],
-        root_password=values["root_password"],
-        source_date_epoch=values["source_date_epoch"],
-        required_suites=tuple(values["suites.required"]),
-        optional_suites=tuple(values["suites.optional"]),
-        components=tuple(values["suites.components"]),
-        packages=tuple(values["packages.install"]),
-        preseed=tuple(values["packages.preseed"]),
-        exclude_paths=tuple(values["packages.exclude_paths"]),
-        size_mib=values["image.size_mib"],
-        label=values["image.label"],
-        uuid=values["image.uuid"],
-        overlays=tuple(values["content.overlays"]),
-        hooks=tuple(values["content.hooks"]),
-        programs=dict(values["content.programs"]),
+        description=file.description,
+        hostname=file.hostname,
+        root_password=file.root_password,
+        source_date_epoch=file.source_date_epoch,
+        required_suites=file.suites.required,
+        optional_suites=file.suites.optional,
+        components=file.suites.components,
+        packages=file.packages.install,
+        preseed=file.packages.preseed,
+        exclude_paths=file.packages.exclude_paths,
+        size_mib=file.image.size_mib,
+        label=file.image.label,
+        uuid=str(file.image.uuid),
+        overlays=file.content.overlays,
+        hooks=file.content.hooks,
+        programs=file.content.programs,
     )
-
-
-def _flatten(table: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Dotted keys of a recipe's two levels; ``content.programs`` is a value, not a level."""
-    flat: list[tuple[str, Any]] = []
-    for key, value in table.items():
-        if isinstance(value, dict) and f"{key}." in {known.split(".")[0] + "." for known in KEYS}:
-            flat += [(f"{key}.{inner}", item) for inner, item in value.items()]
-        else:
-            flat.append((key, value))
-    return flat
-
-
-def line_of(text: str, key: str) -> int:
-    """The line (from 1) that sets a dotted key; the line of its table, or 1, when it is not to be found."""
-    *tables, last = key.split(".")
-    current: list[str] = []
-    best = 1
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := re.match(r"\s*\[\s*([A-Za-z0-9_.\s-]+?)\s*\]", line):
-            current = [part.strip() for part in header[1].split(".")]
-            if current == tables:
-                best = number
-            if current == [*tables, last]:
-                return number
-        elif current == tables and re.match(rf"""\s*["']?{re.escape(last)}["']?\s*[=.]""", line):
-            return number
-    return best
 
 
 def recipes(root: Path) -> list[str]:
@@ -207,20 +188,16 @@ def load_recipe(name: str, root: Path) -> Recipe:
     path = root / FOLDER / f"{name}.toml"
     if "/" in name or not path.is_file():
         raise unknown("recipe", name, recipes(root))
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise UserError("is not UTF-8 text", where=path, mend="save it as UTF-8") from None
-    recipe = parse(text, name=name, where=path.relative_to(root))
+    where = path.relative_to(root)
+    text = read_text_of(path, "save it as UTF-8", where=where)
+    recipe = parse(text, name=name, where=where)
     for key, names, there in (
-        ("content.overlays", recipe.overlays, Path.is_dir),
-        ("content.hooks", recipe.hooks, Path.is_file),
+        ("overlays", recipe.overlays, Path.is_dir),
+        ("hooks", recipe.hooks, Path.is_file),
     ):
-        for item in names:
+        for number, item in enumerate(names):
             if not there(root / item):
                 kind = "folder" if there is Path.is_dir else "file"
-                where = f"{path.relative_to(root)}:{line_of(text, key)}"
-                raise UserError(
-                    f"{key} names {item}, and there is no such {kind}", where=where, mend="correct the path"
-                )
+                fault = Fault(f"names {item}, and there is no such {kind}", "content", key, number)
+                raise wrong(fault, where, "correct the path", text=text)
     return recipe

@@ -18,38 +18,57 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ccslab import process
-from ccslab.datafile import ANY, NUMBER, Nothing, read_json
+from ccslab import datafile, process
+from ccslab.datafile import Loose, Number, Record, Text, convert, read_json
 from ccslab.errors import InfrastructureError, UserError
 from ccslab.evidence.text import disk_errors, write_json
 from ccslab.store import hash_file, hash_tree, key_of
 
 MANIFEST = "manifest.json"
+AGAIN = "run the lab again"
 SCHEMA = 1
 TOOL_TIMEOUT_S = 30.0
 
 
-_HASHED = {ANY: object, "sha256?": str}
-_MADE = {
-    ANY: object,
-    "key?": str,
-    "manifest_sha256?": str,
-    "manifest?": {ANY: object, "patches?": [{ANY: object, "name": str}]},
-}
-RUN_SHAPE = {
-    ANY: object,
-    "started": str,
-    "seconds": (NUMBER, Nothing),
-    "command_line?": (str, frozenset({""})),
-    "accel?": dict,
-    "host?": dict,
-    "inputs": {
-        **dict.fromkeys(("kernel?", "image?"), _MADE),
-        **dict.fromkeys(("lab?", "golden_policy?"), _HASHED),
-        "harness?": {**_HASHED, "commit?": (str, Nothing)},
-    },
-}
-"""Of a run's manifest.json: what is read of it."""
+class _Hashed(Loose, frozen=True):
+    sha256: Text = ""
+
+
+class _Harness(_Hashed, frozen=True):
+    commit: Text | None = None
+
+
+class _Patch(Loose, frozen=True):
+    name: Text
+
+
+class _Artifact(Loose, frozen=True):
+    patches: tuple[_Patch, ...] = ()
+
+
+class _Made(Loose, frozen=True):
+    key: Text = ""
+    manifest_sha256: Text = ""
+    manifest: _Artifact = _Artifact()
+
+
+class _Inputs(Record, frozen=True):
+    kernel: _Made = _Made()
+    image: _Made = _Made()
+    lab: _Hashed = _Hashed()
+    golden_policy: _Hashed = _Hashed()
+    harness: _Harness = _Harness()
+
+
+class _Run(Loose, frozen=True, kw_only=True):
+    """What is read of a run's manifest.json."""
+
+    started: Text
+    seconds: Number | None
+    command_line: str = ""
+    accel: dict[str, Any] = datafile.field(default_factory=dict)
+    host: dict[str, Any] = datafile.field(default_factory=dict)
+    inputs: _Inputs
 
 
 @dataclass
@@ -161,8 +180,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
     :raises UserError: it is missing or malformed.
     """
-    found: dict[str, Any] = read_json(path, dict, "./inv lab.build makes it anew")
-    return found
+    return read_json(path, mend="./inv lab.build makes it anew")
 
 
 def read_run(folder: Path) -> dict[str, Any]:
@@ -170,8 +188,9 @@ def read_run(folder: Path) -> dict[str, Any]:
 
     :raises UserError: it is missing or malformed, or lacks what is read of it.
     """
-    found: dict[str, Any] = read_json(folder / MANIFEST, RUN_SHAPE, "run the lab again")
-    return found
+    document = read_json(folder / MANIFEST, mend=AGAIN)
+    convert(document, _Run, folder / MANIFEST, AGAIN)
+    return document
 
 
 def checkout(root: Path) -> dict[str, Any]:

@@ -43,9 +43,9 @@ def show_matrix(matrix: Matrix, pairs: list[Pair], folder: Path, console: Consol
     table = plain_table(title(matrix))
     head = heads(matrix)
     for name in head:
-        # Of all columns those of names may be folded.
-        named = name in ("lab", "kernel")
-        left = named or name in ("arch", "verdict")
+        # Of all columns the kernel's name is the one that may be folded.
+        named = name == "kernel"
+        left = named or name in ("lab", "arch", "verdict")
         table.add_column(name, justify="left" if left else "right", no_wrap=not named, overflow="fold")
     for cell in matrix.cells:
         texts = dict(zip(head, row(matrix, cell), strict=True))

@@ -14,8 +14,7 @@ from typing import Any
 
 from rich.text import Text
 
-from ccslab import progress
-from ccslab.datafile import check, read_toml
+from ccslab import datafile, progress
 from ccslab.errors import EXIT_PASSED, EXIT_VERDICT, InfrastructureError
 from ccslab.evidence.table import counted, duration, plain_table, show, shown_path
 from ccslab.evidence.text import one_line, write_json
@@ -35,6 +34,20 @@ SCHEMA = 1
 EXPLAINED = "unproven.toml"
 SHOWN = 10
 LEAST = 0.95  # of a golden policy's lines that are needed
+
+
+class _Kept(datafile.Record, frozen=True, kw_only=True):
+    domain: datafile.TextOrNothing
+    """"" is the exception policy."""
+    lines: tuple[datafile.Text, ...]
+    why: datafile.Text
+    chance: bool = False
+
+
+class _File(datafile.Record, frozen=True):
+    """unproven.toml."""
+
+    kept: tuple[_Kept, ...]
 
 
 @dataclass
@@ -223,11 +236,8 @@ def explanations(lab: Lab, *, chance: bool = False) -> dict[Line, str]:
     if not path.is_file():
         return {}
     mend = "write [[kept]] with domain, lines and why"
-    told = read_toml(path, mend)
-    scope = (frozenset({""}), str)  # "" is the exception policy
-    check(told, {"kept": [{"domain": scope, "lines": [str], "why": str, "chance?": bool}]}, path, mend)
-    kept = [one for one in told["kept"] if not chance or one.get("chance")]
-    return {Line(one["domain"], text): one["why"] for one in kept for text in one["lines"]}
+    kept = [one for one in datafile.read_toml(path, _File, mend).kept if not chance or one.chance]
+    return {Line(one.domain, text): one.why for one in kept for text in one.lines}
 
 
 def show_proof(proof: Proof) -> None:

@@ -1,85 +1,35 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the unit tests share: throw-away stores, Python programs of their own, waits with a deadline."""
+"""Unit tests are pure: they start no program. That is held here, so that the folder stays quick."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import sys
-import textwrap
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, settings
 
-from ccslab.store import Store, forget_used
+from ccslab.store import forget_used
 
-ROOT = Path(__file__).resolve().parents[2]
+STARTS = frozenset(
+    {"subprocess.Popen", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system"}
+)
+_pure = False
 
-# The machine is shared: an example may take long for no fault of its own.
-settings.register_profile("ccs-lab", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("ccs-lab")
 
-# A shell without job control starts what is in its background with Ctrl-C ignored, nohup with SIGHUP, and so
-# would be all that the tests start: several of them send signals.
-for number, usual in (
-    (signal.SIGINT, signal.default_int_handler),
-    (signal.SIGHUP, signal.SIG_DFL),
-    (signal.SIGTERM, signal.SIG_DFL),
-):
-    if signal.getsignal(number) is signal.SIG_IGN:
-        signal.signal(number, usual)
+def _refuse(event: str, _: object) -> None:
+    if _pure and event in STARTS:
+        # Not an Exception: the code under test handles programs that fail, and would take it for one.
+        pytest.fail(f"a unit test starts a program ({event}): it belongs to tests/processes")
+
+
+sys.addaudithook(_refuse)  # for good; there is no way to remove one
 
 
 @pytest.fixture(autouse=True)
-def nothing_used() -> Iterator[None]:
-    """Each test begins as a process does that used no artifact."""
+def pure() -> Iterator[None]:
+    """Each test starts no program, and begins as a process does that used no artifact."""
+    global _pure  # noqa: PLW0603
+    _pure = True
     yield
+    _pure = False
     forget_used()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    """An empty store."""
-    return Store(tmp_path / "cache")
-
-
-@pytest.fixture
-def other_run(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
-    """Start Python code as another process of the harness; what still runs at the end is killed."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start(code: str) -> subprocess.Popen[str]:
-        child = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(code)],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        started.append(child)
-        return child
-
-    yield start
-    for child in started:
-        child.kill()
-        child.communicate()
-
-
-@pytest.fixture
-def bin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
-    """Put a shell script on PATH, before the host's program of that name."""
-    folder = tmp_path / "fake-bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-
-    def put(name: str, body: str) -> Path:
-        path = folder / name
-        path.write_text("#!/bin/sh\n" + textwrap.dedent(body))
-        path.chmod(0o755)
-        return path
-
-    return put

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from ccslab.bench import comparison, console, measurement, plan, plot
 from ccslab.bench.measurement import Figure, Measured, Measurement, Subject
@@ -25,7 +25,7 @@ def measured(configuration: Configuration, **medians: int) -> Measured:
 
 
 def a_measurement(*found: Measured, **changes: str) -> Measurement:
-    return Measurement(replace(SUBJECT, **changes), "tiny", found)
+    return Measurement(structs.replace(SUBJECT, **changes), "tiny", found)
 
 
 # -- plan ------------------------------------------------------------------------------------------------
@@ -130,8 +130,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("", "is malformed: .* - measure again"),
-        ("[]", "it must be a table, not \\[\\] - measure again"),
-        ('{"schema": 1}', "it lacks the key 'subject' - measure again"),
+        ("[]", "must be a table, not \\[\\] - measure again"),
+        ('{"schema": 1}', "lacks the key 'subject' - measure again"),
         ('{"schema": 9}', "is of schema 9, not 1"),
     ],
 )
@@ -162,7 +162,7 @@ def test_a_difference_is_named_with_operation_mode_expected_and_found() -> None:
 
 
 def test_measurements_of_different_things_are_not_compared() -> None:
-    other = replace(SUBJECT, compiler="gcc 14")
+    other = structs.replace(SUBJECT, compiler="gcc 14")
     with pytest.raises(
         UserError, match="not comparable: compiler is 'gcc 12' of one and 'gcc 14' of the other"
     ):

@@ -54,9 +54,9 @@ def test_every_kind_of_page_and_each_cgi_is_among_them(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('step = "home"', 'step = "nosuch"', "the workload has no request 'nosuch'"),
-        ("most = ", "least = ", "lacks the key 'most'"),
-        ("calls = 101", "calls = 'x'", "calls must be a whole number"),
+        ('step = "home"', 'step = "nosuch"', "request 1: step: unknown request 'nosuch'"),
+        ("most = ", "least = ", "request 1: unknown key 'least'"),
+        ("calls = 101", "calls = 'x'", "calls: must be a whole number"),
         ("[[request]]", "[[request", "cost.toml: "),
     ],
 )

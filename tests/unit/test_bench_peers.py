@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ccslab.bench import apparmor, peers, plot, table
+from ccslab.bench import peers, plot, table
 from ccslab.bench.measurement import Figure, Measured, Subject
 from ccslab.bench.plan import ABSENT, CONFINED, NEEDED, OPERATIONS, PROFILES, Configuration
-from ccslab.store import Store
 
 ABOUT = Subject("6.12", "6.12.117-test", "x86_64", "gcc 12", "0" * 64, "7.2")
 COSTS = {ABSENT: 1000, "disabled": 1100, "enforcing": 1500, CONFINED: 1700}
@@ -71,18 +70,6 @@ def test_a_profile_allows_what_the_domain_allows() -> None:
 def test_modes_that_are_not_tomoyos_have_no_domain() -> None:
     assert Configuration(CONFINED, "exact", 3).domain == ""
     assert all(Configuration(mode).domain for mode in PROFILES)
-
-
-def test_a_profile_is_compiled_once(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    wanted = [Configuration(CONFINED, "exact", 5), Configuration(ABSENT)]
-    blobs = apparmor.compiled(store, wanted)
-    assert list(blobs) == ["confined-exact-5"]
-    assert b"ccsbench" in blobs["confined-exact-5"]
-    (built,) = (tmp_path / "apparmor").iterdir()
-    before = (built / apparmor.BLOB).stat().st_mtime_ns
-    assert apparmor.compiled(store, wanted) == blobs
-    assert (built / apparmor.BLOB).stat().st_mtime_ns == before
 
 
 def test_the_table_says_how_much_more_than_without() -> None:

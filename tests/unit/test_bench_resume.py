@@ -25,7 +25,7 @@ ABOUT = Subject("6.12", "6.12.117-test", "x86_64", "gcc 12", "0" * 64, "7.2")
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Of kernels and programs that need not be built."""
+    """Of kernels and programs that need not be built, and with no pictures (test_bench*.py draw them)."""
     monkeypatch.setattr(Settings, "runs", tmp_path / "runs")
     artifact = tmp_path / "artifact"
     artifact.mkdir()
@@ -34,6 +34,9 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
         monkeypatch.setattr(module.kernel, "build", lambda one: artifact)
         monkeypatch.setattr(module.program, "made", lambda one: artifact)
     monkeypatch.setattr(peers.apparmor, "compiled", lambda *_: {})
+    monkeypatch.setattr(peers.sets, "need", lambda name: None)
+    monkeypatch.setattr(peers, "draw", lambda rows, about, folder: folder / "none.svg")
+    monkeypatch.setattr(command.plot, "draw", lambda found, folder: [])
     monkeypatch.setattr(peers, "subject_of", lambda *_: ABOUT)
     return Settings()
 

@@ -3,11 +3,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-import subprocess
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,24 +123,3 @@ def test_a_full_disk_is_an_error_and_costs_no_result(tmp_path: Path, monkeypatch
         body()
     (run,) = runs.listed(tmp_path)
     assert "trial 0" in (run.folder / JOURNAL).read_text()
-
-
-def test_a_killed_run_s_results_are_there(
-    tmp_path: Path, other_run: Callable[[str], subprocess.Popen[str]]
-) -> None:
-    child = other_run(
-        f"""
-        import os, signal
-        from pathlib import Path
-        from ccslab.runs.continuation import Wanted, journaled
-        wanted = Wanted("lab.try", "sample", "x86_64", "6.12", 3, {{"only": ""}}, {{"kernel": "k"}})
-        with journaled(Path({str(tmp_path)!r}), wanted, resume=False) as found:
-            found.add("trial 0", "á\\ud800")
-            os.kill(os.getpid(), signal.SIGKILL)
-        """
-    )
-    assert child.wait(20) == -signal.SIGKILL
-    (run,) = runs.listed(tmp_path)
-    assert run.told == "broken off, 1 of 3"
-    with journaled(tmp_path, WANTED, resume=True) as found:
-        assert found.results == {"trial 0": json.loads(json.dumps("á\ud800"))}

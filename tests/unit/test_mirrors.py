@@ -133,10 +133,6 @@ def test_keys_are_the_configured_ones(tmp_path: Path) -> None:
         mirrors.configure("", "")
 
 
-def test_the_host_knows_its_mirrors() -> None:
-    assert "://" in mirrors.url("bookworm")
-
-
 @pytest.mark.parametrize("suite", ["bookworm", "bookworm-updates", "bookworm-security", "bookworm/updates"])
 def test_the_release_of_a_suite(suite: str) -> None:
     assert mirrors.base(suite) == "bookworm"

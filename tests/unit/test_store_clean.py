@@ -117,33 +117,6 @@ def test_what_is_foreign_stays_and_is_said(store: Store, tmp_path: Path) -> None
     assert (treasure / ("a" * 20)).is_dir()
 
 
-USER = """
-    from pathlib import Path
-    from ccslab.store import Store
-    store = Store(Path("{root}"))
-    store.get("programs", {inputs}, None)
-    store.work("apt", "bookworm")
-    print("used", flush=True)
-    input()
-"""
-
-
-def test_what_another_process_uses_stays_until_it_ends(store: Store, other_run: Start) -> None:
-    filled(store)
-    (store.root / "tree").mkdir()
-    user = other_run(USER.format(root=store.root, inputs=INPUTS))
-    assert user.stdout is not None
-    assert user.stdout.readline() == "used\n"
-    used = cleaning.clean(store, cleaning.items(store))
-    assert sorted(item.kind for item in used) == ["programs", "work/apt"]
-    assert all(item.path.is_dir() for item in used)
-    assert not (store.root / "ccache").exists()
-    user.kill()
-    user.wait(10)
-    assert cleaning.clean(store, cleaning.items(store)) == []
-    assert not used[0].path.exists()
-
-
 def test_a_build_under_way_stays(store: Store) -> None:
     def clean_meanwhile(folder: Path) -> None:
         build(folder)

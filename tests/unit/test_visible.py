@@ -38,7 +38,8 @@ def test_a_long_word_is_cut_in_its_middle() -> None:
     assert told("x " + "y" * 5000) == f"x {'y' * 100} ... {5000 - WORD_MOST} more ... {'y' * 100}"
 
 
-@given(st.text(min_size=TEXT_MOST))
+# Repeated, for drawing so many characters one by one costs seconds.
+@given(st.text(min_size=1).map(lambda text: text * TEXT_MOST))
 def test_nothing_told_is_longer_than_a_reader_bears(text: str) -> None:
     assert len(told(text)) < 12 * TEXT_MOST
 

@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Data files of TOML and JSON: read, or refused with the file's name, and checked for their shape."""
+"""Values checked for their shape: for labs/definition.py and labs/trials.py, until they have types."""
 
 from __future__ import annotations
 
-import json
 import math
-import tomllib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from ccslab.errors import UserError, unknown
@@ -20,63 +17,6 @@ NUMBER = float
 
 class Nothing:
     """In a shape, null, or the shape that follows: ``(Nothing, str)``."""
-
-
-def parse_toml(text: str, where: object, mend: str = "correct the file") -> dict[str, Any]:
-    """The tables of a TOML text.
-
-    :raises UserError: it is malformed.
-    """
-    return _guarded(tomllib.loads, text, where, mend)  # type: ignore[no-any-return]
-
-
-def read_toml(path: Path, mend: str = "correct the file") -> dict[str, Any]:
-    """The tables of a TOML file.
-
-    :raises UserError: it is missing, unreadable or malformed.
-    """
-    return parse_toml(read_text_of(path, mend), path, mend)
-
-
-def read_json(path: Path, shape: Any = dict, mend: str = "correct the file") -> Any:
-    """What a JSON file holds, of that shape.
-
-    :raises UserError: it is missing, unreadable, malformed or of another shape.
-    """
-    found = _guarded(json.loads, read_text_of(path, mend), path, mend)
-    check(found, shape, path, mend)
-    return found
-
-
-def read_text_of(path: Path, mend: str) -> str:
-    """The text of a file, UTF-8.
-
-    :raises UserError: it is missing, unreadable or no UTF-8.
-    """
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise UserError(_reason(error), where=path, mend=mend) from error
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "is missing"
-    if isinstance(error, UnicodeDecodeError):
-        return f"is malformed: byte {error.start} is not of UTF-8"
-    return f"cannot be read: {getattr(error, 'strerror', None) or error}"
-
-
-def _guarded(parser: Callable[[str], Any], text: str, where: object, mend: str) -> Any:
-    try:
-        return parser(text)
-    except RecursionError as error:
-        raise UserError("is malformed: nested too deeply", where=where, mend=mend) from error
-    except (
-        ValueError,
-        OverflowError,
-    ) as error:  # the parsers' own are ValueErrors, and so are numbers of 5,000 digits
-        raise UserError(f"is malformed: {error}", where=where, mend=mend) from error
 
 
 def check(value: Any, shape: Any, where: object, mend: str = "correct the file") -> None:

@@ -280,3 +280,7 @@ def test_a_package_without_a_tree_publishes_nothing(store: Store, mirror: Path, 
     with pytest.raises(InfrastructureError, match=r"tar subprocess returned error exit status 2"):
         source.fetch(Source("linux-source-tiny", "bookworm-security"), store)
     assert not list(store.root.glob("tree/*"))
+
+
+def test_the_host_knows_its_mirrors() -> None:
+    assert "://" in mirrors.url("bookworm")

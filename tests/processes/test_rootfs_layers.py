@@ -191,7 +191,9 @@ def test_an_unknown_architecture_is_the_users_error(recipe: Recipe, store: Store
 
 def test_a_program_nobody_builds_is_named_with_its_line(recipe: Recipe, store: Store) -> None:
     odd = dataclasses.replace(recipe, programs={"mediactl": "/sbin/a", "nonesuch": "/sbin/b"})
-    with pytest.raises(UserError, match=r"webserver\.toml:\d+: content\.programs names nonesuch"):
+    with pytest.raises(
+        UserError, match=r"webserver\.toml:\d+: content: programs: nonesuch: rootfs/src has no source"
+    ):
         image.compile_programs(odd, "x86_64", store, ROOT)
 
 
