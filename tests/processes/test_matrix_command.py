@@ -19,8 +19,12 @@ from tests.waiting import until
 # A build that leaves artifacts, each of its kernel and architecture.
 BUILD = """
 
-def build(settings, recipe, *, update=False):
-    examine(settings, recipe)
+def build_all(settings):
+    build(settings, definition.find("apache-cgi", settings.root))
+
+
+def build(settings, lab, *, update=False):
+    examine(settings, lab)
     name = catalog.find(settings).name
     folder = settings.store.root / "cut-out" / f"{name}-{settings.arch}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -30,11 +34,12 @@ def build(settings, recipe, *, update=False):
 # A run that leaves policies and attacks; the stock kernel lets the new mount through.
 DRIVE = """
 
-def _drive(settings, lab, parts, results, folder, **wishes):
+def _drive(settings, parts, run):
     import os
     from ccslab.labs import attacking
     from ccslab.labs.attacking import WANTED, Outcome
     from ccslab.results import Cell, Measure
+    lab, results, folder = run.lab, run.results, run.folder
     if (settings.root / f"crash-{results.kernel}").exists():
         os.abort()
     if (settings.root / f"hang-{results.kernel}").exists():
@@ -130,7 +135,7 @@ def test_all_passed_is_0_and_a_failed_verdict_1(checkout: Checkout) -> None:
 
 def test_what_is_wrong_is_said_before_anything_is_started(checkout: Checkout) -> None:
     for words, said in {
-        "lab.scenario apache-cgi --kernel all --golden": "error: --golden takes one kernel and",
+        "lab.scenario apache-cgi --kernel all --golden": "error: --golden takes one lab, kernel and",
         "lab.scenario apache-cgi --kernel 6.12,6.1 --accel kmv": "error: unknown accelerator 'kmv'",
         "lab.compare apache-cgi --kernel 6.12,6.1,7.2": "error: a comparison takes two kernels",
         "lab.compare apache-cgi --kernel stock-6.12": "error: a comparison takes two kernels",
