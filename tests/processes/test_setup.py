@@ -54,8 +54,8 @@ def test_a_debug_kernel_gets_more_memory_and_time_than_an_ordinary_one(tmp_path:
     for folder in ("debug", "ordinary"):
         (tmp_path / folder).mkdir()
     debug, ordinary = machine(tmp_path / "debug", debug=True), machine(tmp_path / "ordinary")
-    assert ordinary.hardware.memory_mib == LAB.memory_mib
+    assert ordinary.hardware.memory_mib == LAB.machine.memory_mib
     assert ordinary.watch.patience == 1.0
-    assert debug.hardware.memory_mib == setup.DEBUG_MEMORY_MIB > LAB.memory_mib
+    assert debug.hardware.memory_mib == setup.DEBUG_MEMORY_MIB > LAB.machine.memory_mib
     assert debug.watch.patience == setup.DEBUG_PATIENCE
     assert "systemd.default_timeout_start_sec=600" in debug.what.append

@@ -69,7 +69,7 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
             "error: a.config: there is no such fragment",
         ),
         ("kernel.build --jobs many", "error: --jobs must be a whole number from 0 to 4096, not 'many'"),
-        ("lab.scenario apache", "error: unknown lab 'apache' - did you mean apache-cgi?"),
+        ("lab.scenario apache", "error: unknown lab 'apache' - did you mean apache-cgi, interface?"),
         ("lab.scenario", "error: 'lab.scenario' did not receive required positional arguments: 'name'"),
         ("kernel.biuld", "error: unknown task 'kernel.biuld' - did you mean kernel.build"),
         ("--help kernel.biuld", "error: unknown task 'kernel.biuld'"),

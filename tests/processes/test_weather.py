@@ -46,7 +46,7 @@ def told(done: subprocess.CompletedProcess[str], code: int) -> str:
             "needs a workload, and lab apache-cgi has none",
         ),
         (f"{LAB}/attacks.toml", "", "needs attacks, and lab apache-cgi has none"),
-        (f"{LAB}/generalise.toml", "[[nonsense]]\n", "unknown table 'nonsense'"),
+        (f"{LAB}/generalise.toml", "[[nonsense]]\n", "unknown key 'nonsense'"),
         (f"{LAB}/generalise.toml", "[[pattern", "is malformed"),
         (f"{GOLDEN}/domain_policy.conf", "<kernel>\nuse_profile 3\nfile raed /etc/passwd\n", "raed"),
         (f"{GOLDEN}/exception_policy.conf", "path_gruop A /a\n", "path_gruop"),
