@@ -259,9 +259,14 @@ def _phases(entry: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
         if name in names[:number]:
             raise UserError(f"phase {name} comes twice", where=main, mend="name it once")
         try:
-            phases.find(name, folder)
+            before = phases.after(name, folder)
         except UserError as error:
             raise _in(f"{main}: phases", error) from error
+        for other in before:
+            if other not in names[:number]:
+                raise UserError(
+                    f"phase {name} stands on what {other} found", where=main, mend=f"name {other} before it"
+                )
     return names
 
 

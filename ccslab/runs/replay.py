@@ -98,6 +98,8 @@ def differences(a: Results, b: Results) -> Iterator[str]:
         if checks_a.get(key) != checks_b.get(key):
             before, after = held[checks_a.get(key)], held[checks_b.get(key)]
             yield f"{key[0]}: {one_line(key[1])}: {before}, then {after}"
+    if (a.drift is None) is not (b.drift is None):
+        yield f"drift: {'not compared' if a.drift is None else 'compared'}, then the other way"
     drift_a, drift_b = ({*(results.drift or ())} for results in (a, b))
     for line in sorted(drift_a ^ drift_b):
         yield f"drift {'gone' if line in drift_a else 'new'}: {one_line(line)}"

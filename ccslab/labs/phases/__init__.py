@@ -2,7 +2,8 @@
 """Phases of a lab, by their names: of its own ``lab.py``, or those that labs share, a module each here.
 
 A phase is a function of a :class:`~ccslab.labs.run.Run`: ``run(run)`` of its module, or the function of its
-name in ``lab.py``. What a module's ``NEEDS`` names the lab must have (``definition.PARTS``).
+name in ``lab.py``. What a module's ``NEEDS`` names the lab must have (``definition.PARTS``),
+and what its ``AFTER`` names must have come before it.
 """
 
 from __future__ import annotations
@@ -47,9 +48,17 @@ def find(name: str, folder: Path) -> Body:
 
 def needs(name: str, folder: Path) -> tuple[str, ...]:
     """What a phase needs of its lab; of a lab's own phase nobody knows."""
-    shared = find(name, folder).__module__
-    found: tuple[str, ...] = getattr(sys.modules.get(shared), "NEEDS", ())
-    return found
+    return _said(name, folder, "NEEDS")
+
+
+def after(name: str, folder: Path) -> tuple[str, ...]:
+    """The phases that must have come before one, for it stands on what they found."""
+    return _said(name, folder, "AFTER")
+
+
+def _said(name: str, folder: Path, what: str) -> tuple[str, ...]:
+    words: tuple[str, ...] = getattr(sys.modules.get(find(name, folder).__module__), what, ())
+    return words
 
 
 @cache

@@ -8,6 +8,7 @@ from ccslab.labs.inspection import inspect
 from ccslab.labs.run import Run
 
 NEEDS = ("a server", "a workload", "protected domains")
+AFTER = ("disabled",)
 
 
 def run(run: Run) -> None:

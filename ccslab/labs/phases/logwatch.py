@@ -9,6 +9,7 @@ from ccslab.labs.run import Run
 MAIL_TIMEOUT_S = 60.0
 
 NEEDS = ("a server", "a log watch", "attacks", "protected domains")
+AFTER = ("enforcing",)
 
 
 def run(run: Run) -> None:

@@ -8,6 +8,7 @@ from ccslab.labs.run import Run
 from ccslab.labs.step import HttpStep
 
 NEEDS = ("a server", "a repair", "protected domains")
+AFTER = ("disabled", "enforcing")
 
 
 def run(run: Run) -> None:

@@ -7,6 +7,7 @@ from ccslab.labs import tuning
 from ccslab.labs.run import Run
 
 NEEDS = ("a server", "rules", "protected domains")
+AFTER = ("learning",)
 
 
 def run(run: Run) -> None:
