@@ -41,14 +41,11 @@ from ccslab.datafile.kinds import (
     Word,
 )
 from ccslab.datafile.place import Place, line_of, shown
-from ccslab.datafile.shape import ANY, NUMBER, Nothing, check
 from ccslab.datafile.unions import refuse_unsafe
 from ccslab.errors import UserError
 
 __all__ = [
-    "ANY",
     "MEND",
-    "NUMBER",
     "Absolute",
     "Checked",
     "Choice",
@@ -58,7 +55,6 @@ __all__ = [
     "Lines",
     "Loose",
     "Meta",
-    "Nothing",
     "Number",
     "OneOrList",
     "Parsed",
@@ -69,7 +65,6 @@ __all__ = [
     "Text",
     "TextOrNothing",
     "Word",
-    "check",
     "convert",
     "field",
     "line_of",

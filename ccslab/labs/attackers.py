@@ -14,8 +14,8 @@ from typing import Self
 
 from ccslab.errors import LabError
 from ccslab.labs import attacking
+from ccslab.labs.attack import Attack
 from ccslab.labs.attacking import PHASE
-from ccslab.labs.definition import Attack
 from ccslab.labs.guest import Guest
 from ccslab.labs.keeping import Keeper
 from ccslab.labs.splats import Witness

@@ -7,8 +7,8 @@ import enum
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from ccslab.labs.attack import Attack
 from ccslab.labs.client import Exchange
-from ccslab.labs.definition import Attack
 from ccslab.labs.guest import Guest
 from ccslab.policy.audit import Record
 from ccslab.results import Cell, Grid, Row

@@ -3,54 +3,51 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal, TypeVar
 
-from ccslab.datafile import ANY, NUMBER, check, read_toml
+from ccslab import settings
+from ccslab.datafile import (
+    Absolute,
+    Fault,
+    Lines,
+    Meta,
+    Number,
+    Record,
+    Text,
+    TextOrNothing,
+    field,
+    read_toml,
+    wrong,
+)
 from ccslab.errors import UserError, unknown
-from ccslab.labs import phases
-from ccslab.labs.step import HttpStep, Step, http_status, parse_steps, texts
-from ccslab.settings import ALL, Number
+from ccslab.labs import attack, phases, step
+from ccslab.labs.attack import Attack, Attacks
+from ccslab.labs.step import Entry, HttpStep, Step
+from ccslab.settings import ALL
+
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Expected:
-    """What an attack must meet when the policy is enforced."""
-
-    status: tuple[int, ...]
-    """HTTP statuses the client may see on the last request; empty for any."""
-    record: re.Pattern[str]
-    """What one audit record's request must match, in permissive and in enforcing mode."""
-
-
-@dataclass(frozen=True)
-class Attack:
-    """One attack: steps from outside, and how one knows what the attacker got."""
-
-    name: str
-    title: str
-    steps: tuple[Step, ...]
-    gained_body: re.Pattern[str] | None
-    """The attacker gained when the last response's body matches, or ..."""
-    gained_root: str | None
-    """... when this command succeeds in the guest."""
-    enforcing: Expected
-
-
-@dataclass(frozen=True)
-class MachineSpec:
+class MachineSpec(Record, frozen=True, kw_only=True):
     """What a lab's guest is: ``[machine]`` of lab.toml."""
 
-    boot: str = "image"
+    boot: Literal["image", "initramfs"] = "image"
     """``image``, made by a recipe; or ``initramfs``: busybox with ``guest/init`` as its first program."""
-    recipe: str = ""
-    cpus: int = 2
-    memory_mib: int = 1024
-    backup_disk_mib: int = 0
+    recipe: TextOrNothing = ""
+    cpus: Annotated[int, Meta(ge=1, le=64, description="a whole number from 1 to 64")] = 2
+    memory_mib: Annotated[int, Meta(ge=64, le=2**20, description="a whole number from 64")] = 1024
+    backup_disk_mib: Annotated[int, Meta(ge=0, le=2**20, description="a whole number from 0")] = 0
+
+    def __post_init__(self) -> None:
+        if self.small is bool(self.recipe):
+            raise Fault(
+                'needs recipe = "..." or boot = "initramfs", and not both', mend="name one of rootfs/recipes"
+            )
 
     @property
     def small(self) -> bool:
@@ -58,14 +55,17 @@ class MachineSpec:
         return self.boot == "initramfs"
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(Record, frozen=True):
     """A number that whoever starts a run may choose: a table of ``[options]`` of lab.toml."""
 
-    default: float
-    least: float
-    most: float
-    help: str
+    default: int | float
+    least: Number
+    most: Number
+    help: Text
+
+    def __post_init__(self) -> None:
+        if not self.least <= self.default <= self.most:
+            raise Fault("default must be from least to most", "default")
 
     def read(self, name: str, given: object) -> float:
         """The number that was given.
@@ -73,18 +73,38 @@ class Option:
         :raises UserError: it is none, or out of range.
         """
         whole = isinstance(self.default, int)
-        number = Number(self.least, self.most, whole=whole).read(name, given)
+        number = settings.Number(self.least, self.most, whole=whole).read(name, given)
         return int(number) if whole else number
 
 
-@dataclass(frozen=True)
-class Logwatch:
+class Logwatch(Record, frozen=True):
     """How the administrator comes to know of a denial: ``[logwatch]`` of lab.toml."""
 
-    mailbox: str
+    mailbox: Absolute
     """His mailbox in the guest."""
-    hour: str
+    hour: Text
     """What the guest's clock is set to so that the hourly log watch is due within seconds (``date -s``)."""
+
+
+class Main(Record, frozen=True):
+    """``lab.toml``."""
+
+    title: Text
+    phases: Annotated[tuple[Text, ...], Meta(min_length=1)]
+    machine: MachineSpec
+    protected: tuple[Text, ...] = ()
+    exempt: tuple[Text, ...] = ()
+    services: dict[Text, Lines] = field(default_factory=dict)
+    logwatch: Logwatch | None = None
+    options: dict[Text, Option] = field(default_factory=dict)
+
+
+class Workload(Record, frozen=True):
+    """``workload.toml``."""
+
+    step: tuple[Entry, ...] = ()
+    forgotten: tuple[Entry, ...] = ()
+    repair: tuple[Entry, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -136,7 +156,8 @@ class Lab:
         for word in given:
             name, equals, number = word.partition("=")
             if name not in self.options:
-                raise _in("--set", unknown("option", name, self.options))
+                near = unknown("option", name, self.options)
+                raise UserError(near.what, where="--set", mend=near.mend)
             if not equals:
                 raise UserError(f"option {name} needs a number", where="--set", mend=f"--set {name}=1")
             chosen[name] = self.options[name].read(f"--set {name}", number)
@@ -192,15 +213,6 @@ PARTS: Mapping[str, tuple[Callable[[Lab], object], str]] = {
     "a small guest": (lambda lab: lab.machine.small, 'write [machine] boot = "initramfs"'),
 }
 """What a lab may have: whether it has it, and how it is given."""
-_OPTIONAL = {"services", "logwatch", "protected", "exempt", "options"}
-_REQUIRED = {"title", "phases", "machine"}
-_MACHINE = {
-    "boot?": frozenset({"image", "initramfs"}),
-    **dict.fromkeys(("cpus?", "memory_mib?", "backup_disk_mib?"), int),
-    "recipe?": str,
-}
-_OPTIONS = {ANY: {"default": NUMBER, "least": NUMBER, "most": NUMBER, "help": str}}
-_LOGWATCH = {"mailbox": str, "hour": str}
 
 
 def load(folder: Path) -> Lab:
@@ -208,31 +220,34 @@ def load(folder: Path) -> Lab:
 
     :raises UserError: a file is missing or malformed; names file, table and the mend.
     """
-    main = folder / "lab.toml"
-    entry = _toml(main)
-    _only(entry, _OPTIONAL | _REQUIRED, main)
-    for key in sorted(_REQUIRED - set(entry)):
-        raise UserError(f"lacks the key {key!r}", where=main, mend=HOW)
-    steps = folder / "workload.toml"
-    workload = _toml(steps) if steps.is_file() else {}
-    _only(workload, {"step", "forgotten", "repair"}, steps)
+    main = read_toml(folder / "lab.toml", Main, HOW)
+    workload = _optional(folder / "workload.toml", Workload)
+    attacks = _optional(folder / "attacks.toml", Attacks)
+    _check_phases(main, folder)
+
+    def steps(kind: str) -> tuple[Step, ...]:
+        with _told(folder / "workload.toml"):
+            return step.steps(getattr(workload, kind), folder, kind)
+
+    with _told(folder / "attacks.toml"):
+        found = attack.attacks(attacks, folder)
     lab = Lab(
         name=folder.name,
-        title=_text(entry, "title", main),
+        title=main.title,
         folder=folder,
-        phases=_phases(entry, folder),
-        machine=_machine(entry["machine"], main),
-        protected=_texts(entry, "protected", main) if "protected" in entry else (),
-        exempt=_texts(entry, "exempt", main) if "exempt" in entry else (),
-        services=texts(entry, "services", str(main)),
-        logwatch=_logwatch(entry.get("logwatch"), main),
-        options=_options(entry.get("options", {}), main),
-        workload=parse_steps(workload.get("step", []), folder, f"{steps} [[step]]"),
-        forgotten=parse_steps(workload.get("forgotten", []), folder, f"{steps} [[forgotten]]"),
-        repair=parse_steps(workload.get("repair", []), folder, f"{steps} [[repair]]"),
-        attacks=_attacks(folder),
+        phases=main.phases,
+        machine=main.machine,
+        protected=main.protected,
+        exempt=main.exempt,
+        services=main.services,
+        logwatch=main.logwatch,
+        options=main.options,
+        workload=steps("step"),
+        forgotten=steps("forgotten"),
+        repair=steps("repair"),
+        attacks=found,
     )
-    _names_differ((*lab.workload, *lab.forgotten), steps)
+    _names_differ((*lab.workload, *lab.forgotten), folder / "workload.toml")
     for name in lab.phases:
         require(lab, f"phase {name}", *phases.needs(name, lab.folder))
     return lab
@@ -252,150 +267,48 @@ def require(lab: Lab, who: str, *parts: str) -> None:
             )
 
 
-def _phases(entry: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
-    main = folder / "lab.toml"
-    names = _texts(entry, "phases", main)
-    for number, name in enumerate(names):
-        if name in names[:number]:
-            raise UserError(f"phase {name} comes twice", where=main, mend="name it once")
-        try:
-            before = phases.after(name, folder)
-        except UserError as error:
-            raise _in(f"{main}: phases", error) from error
-        for other in before:
-            if other not in names[:number]:
-                raise UserError(
-                    f"phase {name} stands on what {other} found", where=main, mend=f"name {other} before it"
-                )
-    return names
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Make a fault that shows itself after reading one of the file."""
+    try:
+        yield
+    except Fault as fault:
+        raise wrong(fault, path, HOW) from None
 
 
-def _machine(table: Any, main: Path) -> MachineSpec:
-    where = f"{main}: [machine]"
-    check(table, _MACHINE, where)
-    boot = table.get("boot", MachineSpec.boot)
-    if (boot == "image") != ("recipe" in table):
-        raise UserError(
-            'needs recipe = "..." or boot = "initramfs"', where=where, mend="name one of rootfs/recipes"
-        )
-    return MachineSpec(
-        boot=boot,
-        recipe=table.get("recipe", ""),
-        cpus=_number(table, "cpus", MachineSpec.cpus, where, least=1),
-        memory_mib=_number(table, "memory_mib", MachineSpec.memory_mib, where, least=64),
-        backup_disk_mib=_number(table, "backup_disk_mib", 0, where),
-    )
+def _optional(path: Path, wanted: type[T]) -> T:
+    return read_toml(path, wanted, HOW) if path.is_file() else wanted()
 
 
-def _options(table: Any, main: Path) -> dict[str, Option]:
-    check(table, _OPTIONS, f"{main}: [options]")
-    return {name: Option(**entry) for name, entry in table.items()}
-
-
-def _logwatch(table: Any, main: Path) -> Logwatch | None:
-    if table is None:
-        return None
-    check(table, _LOGWATCH, f"{main}: [logwatch]")
-    return Logwatch(**table)
+def _check_phases(main: Main, folder: Path) -> None:
+    with _told(folder / "lab.toml"):
+        for number, name in enumerate(main.phases):
+            before = main.phases[:number]
+            if name in before:
+                raise Fault(f"phase {name} comes twice", "phases", number, mend="name it once")
+            try:
+                wanted = phases.after(name, folder)
+            except UserError as error:
+                if error.where:  # it is the lab's own module that cannot be read
+                    raise
+                raise Fault(error.what, "phases", number, mend=error.mend) from error
+            for other in wanted:
+                if other not in before:
+                    raise Fault(
+                        f"phase {name} stands on what {other} found",
+                        "phases",
+                        number,
+                        mend=f"name {other} before it",
+                    )
 
 
 def _names_differ(steps: Iterable[Step], where: Path) -> None:
     """Refuse two steps of one name whose answers are compared: an answer finds its baseline by that name."""
     seen: set[str] = set()
-    for step in steps:
-        if isinstance(step, HttpStep) or step.output:
-            if step.name in seen:
+    for one in steps:
+        if isinstance(one, HttpStep) or one.output:
+            if one.name in seen:
                 raise UserError(
-                    f"two steps are named {step.name!r}", where=where, mend="give each a name of its own"
+                    f"two steps are named {one.name!r}", where=where, mend="give each a name of its own"
                 )
-            seen.add(step.name)
-
-
-def _attacks(folder: Path) -> tuple[Attack, ...]:
-    path = folder / "attacks.toml"
-    document = _toml(path) if path.is_file() else {}
-    _only(document, {"attack"}, path)
-    entries = document.get("attack", [])
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise UserError("attacks must be an array of tables", where=path, mend="begin each with [[attack]]")
-    attacks = tuple(_attack(entry, folder, path) for entry in entries)
-    seen: set[str] = set()
-    for attack in attacks:
-        if attack.name in seen:
-            raise UserError(f"two attacks are named {attack.name!r}", where=path, mend="give each its own")
-        seen.add(attack.name)
-    return attacks
-
-
-def _attack(entry: Mapping[str, Any], folder: Path, path: Path) -> Attack:
-    where = f"{path} attack {entry.get('name', '')!r}"
-    for key in ("name", "title", "steps", "gained", "enforcing"):
-        if key not in entry:
-            raise UserError(f"lacks the key {key!r}", where=where, mend=HOW)
-    _only(entry, {"name", "title", "steps", "gained", "enforcing"}, where)
-    gained, expected = entry["gained"], entry["enforcing"]
-    if not isinstance(gained, dict) or len(gained) != 1 or set(gained) - {"body", "root"}:
-        raise UserError("gained needs either body (a regular expression) or root (a command)", where=where)
-    if not isinstance(expected, dict) or "record" not in expected or set(expected) - {"record", "status"}:
-        raise UserError("enforcing needs record (a regular expression) and may have status", where=where)
-    status = expected.get("status", [])
-    statuses = status if isinstance(status, list) else [status]
-    return Attack(
-        name=_text(entry, "name", where),
-        title=_text(entry, "title", where),
-        steps=parse_steps(entry["steps"], folder, where, default_status=None),
-        gained_body=_regex(gained["body"], where) if "body" in gained else None,
-        gained_root=_text(gained, "root", where) if "root" in gained else None,
-        enforcing=Expected(
-            tuple(http_status(one, where) for one in statuses),
-            _regex(expected["record"], where),
-        ),
-    )
-
-
-def _regex(text: Any, where: str) -> re.Pattern[str]:
-    if not isinstance(text, str) or not text.strip():
-        raise UserError(f"{text!r:.60} is no regular expression, or matches anything", where=where, mend=HOW)
-    try:
-        found = re.compile(text, re.MULTILINE)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise UserError(f"{text!r} is no regular expression: {error}", where=where, mend=HOW) from error
-    if found.search(""):
-        raise UserError(f"{text!r} matches anything, so it proves nothing", where=where, mend=HOW)
-    return found
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    return read_toml(path, mend=HOW)
-
-
-def _only(entry: Mapping[str, Any], known: set[str], where: object) -> None:
-    for key in entry:
-        if key not in known:
-            raise _in(where, unknown("key", key, known))
-
-
-def _in(where: object, error: UserError) -> UserError:
-    return UserError(error.what, where=where, mend=error.mend)
-
-
-def _texts(entry: Mapping[str, Any], key: str, where: Path) -> tuple[str, ...]:
-    value = entry[key]
-    check(value, [str], f"{where}: {key}")
-    if not value:
-        raise UserError(f"{key} must be a list of texts", where=where)
-    return tuple(value)
-
-
-def _text(entry: Mapping[str, Any], key: str, where: object) -> str:
-    value = entry[key]
-    if not isinstance(value, str) or not value.strip():
-        raise UserError(f"{key} must be a text", where=where)
-    return value
-
-
-def _number(entry: Mapping[str, Any], key: str, default: int, where: object, *, least: int = 0) -> int:
-    value = entry.get(key, default)
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise UserError(f"{key} must be a whole number, {least} or more", where=where)
-    return value
+            seen.add(one.name)

@@ -17,7 +17,8 @@ from typing import Any
 
 from ccslab.errors import InfrastructureError, LabError, UserError
 from ccslab.labs import attacking, tuning
-from ccslab.labs.definition import Attack, Lab
+from ccslab.labs.attack import Attack
+from ccslab.labs.definition import Lab
 from ccslab.labs.guest import ENFORCING, PERMISSIVE, Guest
 from ccslab.policy.domain import parse_domain_policy
 from ccslab.policy.exception import parse_exception_policy

@@ -1,22 +1,33 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One step of a workload or an attack, as the lab's TOML files write it."""
+"""One step of a workload or an attack: as a lab's TOML files write it, and as it is done."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from ccslab.errors import UserError, unknown
+from ccslab import datafile
+from ccslab.datafile import Checked, Choice, Fault, Inside, Lines, Meta, Record, Text, TextOrNothing
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
 HTTP_TIMEOUT_S = 60.0
 _PATH = re.compile(r"/[!-~]*")  # as it goes over the wire
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, token
-_FILE_NAME = re.compile(r"(?!\.)[A-Za-z0-9._+-]+")
-_HEADER_VALUE = re.compile(r"[ -~\t]*")
+
+Status = Annotated[int, Meta(ge=100, le=599, description="an HTTP status, such as 403")]
+Seconds = Annotated[float, Meta(gt=0, lt=86400, description="seconds, above 0 and below a day")]
+HeaderName = Annotated[
+    str, Meta(pattern=r"\A[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z", description="the name of an HTTP header")
+]  # RFC 9110, token
+HeaderValue = Annotated[str, Meta(pattern=r"\A[ -~\t]*\Z", description="the value of an HTTP header")]
+FileName = Annotated[
+    str, Meta(pattern=r"\A(?!\.)[A-Za-z0-9._+-]+\Z", description="a file that payloads/Makefile makes")
+]
+
+
+# As it is done
 
 
 @dataclass(frozen=True)
@@ -58,135 +69,126 @@ class RootStep:
 
 
 Step = HttpStep | RootStep
-_HTTP_KEYS = {"name", "http", "form", "upload", "headers", "status"}
-_ROOT_KEYS = {"name", "root", "within_s", "output"}
-_CONTENT_KEYS = {"content", "file", "made"}
-_UPLOAD_KEYS = {"field", "filename", "type"} | _CONTENT_KEYS
 
 
-def parse_steps(
-    entries: Any, folder: Path, where: str, *, default_status: int | None = 200
+# As it is written
+
+
+class Request(Checked):
+    """``GET /index.html``."""
+
+    kind = 'a request, such as "GET /index.html"'
+
+    @classmethod
+    def check(cls, text: str) -> None:
+        """Nothing, if the text is one.
+
+        :raises Fault: it is none.
+        """
+        method, _, path = text.partition(" ")
+        if method not in METHODS or not _PATH.fullmatch(path):
+            raise Fault(f"{text!r:.60} is no request", mend='write e.g. "GET /index.html", %20 for a blank')
+
+
+class UploadEntry(Record, frozen=True):
+    """``upload = { field = "file", filename = "x.php", file = "payloads/shell.php" }``."""
+
+    field: Text = "file"
+    filename: Text = "file"
+    type: Text = "application/octet-stream"
+    content: str | None = None
+    file: Inside | None = None
+    made: FileName | None = None
+
+    def __post_init__(self) -> None:
+        if sum(one is not None for one in (self.content, self.file, self.made)) != 1:
+            raise Fault("needs one of content, file and made")
+
+    def upload(self, folder: Path) -> Upload:
+        """The file that is sent.
+
+        :raises Fault: the payload is not in the lab's folder.
+        """
+        content = (self.content or "").encode(errors="surrogateescape")
+        if self.file is not None:
+            path = folder / self.file
+            if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+                raise Fault(f"payload {self.file!r} is not in the lab's folder", "file", mend="put it there")
+            content = path.read_bytes()
+        return Upload(self.field, self.filename, content, self.type, self.made or "")
+
+
+class Entry(Choice):
+    """A step as a file writes it: a request or a command."""
+
+    def step(self, folder: Path, status: int | None) -> Step:
+        """What is done.
+
+        :param folder: the lab's; payload files are named relative to it.
+        :param status: what is expected of a request that says nothing of it.
+        :raises Fault: a payload is not in the lab's folder.
+        """
+        raise NotImplementedError
+
+
+class HttpEntry(Record, Entry, frozen=True, kw_only=True):
+    """``http = "METHOD /path"``."""
+
+    key = "http"
+    http: Request
+    name: TextOrNothing = ""
+    form: dict[str, str | int | float] = datafile.field(default_factory=dict)
+    upload: UploadEntry | None = None
+    headers: dict[HeaderName, HeaderValue] = datafile.field(default_factory=dict)
+    status: Status | None = None
+
+    def step(self, folder: Path, status: int | None) -> Step:
+        """As of an entry."""
+        method, _, path = self.http.partition(" ")
+        try:
+            upload = self.upload.upload(folder) if self.upload else None
+        except Fault as fault:
+            raise fault.below("upload") from None
+        return HttpStep(
+            name=self.name or f"{method} {path}",
+            method=method,
+            path=path,
+            form={name: str(value) for name, value in self.form.items()},
+            upload=upload,
+            headers=self.headers,
+            status=status if self.status is None else self.status,
+        )
+
+
+class RootEntry(Record, Entry, frozen=True, kw_only=True):
+    """``root = "command"``."""
+
+    key = "root"
+    root: Lines
+    name: TextOrNothing = ""
+    within_s: Seconds | None = None
+    output: bool = False
+
+    def step(self, folder: Path, status: int | None) -> Step:
+        """As of an entry."""
+        command = self.root.strip()
+        name = self.name or command.split("\n")[0][:60]
+        return RootStep(name, command, self.within_s, self.output)
+
+
+def steps(
+    entries: Iterable[Entry], folder: Path, *place: str | int, status: int | None = 200
 ) -> tuple[Step, ...]:
-    """Steps from a TOML array of tables.
+    """What is done, of what is written.
 
-    :param folder: the lab's folder; payload files are named relative to it.
-    :param where: the file and table, for messages.
-    :raises UserError: a step is malformed; says which and how.
+    :param place: of the entries in their file.
+    :param status: as of an entry.
+    :raises Fault: as of an entry; says where.
     """
-    if not isinstance(entries, list):
-        raise UserError("steps must be an array of tables", where=where)
-    return tuple(
-        _parse(entry, folder, f"{where} step {number}", default_status)
-        for number, entry in enumerate(entries, start=1)
-    )
-
-
-def _parse(entry: Any, folder: Path, where: str, default_status: int | None) -> Step:
-    if not isinstance(entry, dict) or ("http" in entry) == ("root" in entry):
-        raise UserError('needs either http = "METHOD /path" or root = "command"', where=where)
-    kind = _HTTP_KEYS if "http" in entry else _ROOT_KEYS
-    for key in entry:
-        if key not in kind:
-            error = unknown("key", key, kind)
-            raise UserError(error.what, where=where, mend=error.mend)
-    if "root" in entry:
-        command = _text(entry, "root", where)
-        return RootStep(
-            name=str(entry.get("name", command.split("\n")[0][:60])),
-            command=command,
-            within_s=_seconds(entry["within_s"], where) if "within_s" in entry else None,
-            output=_flag(entry, "output", where),
-        )
-    method, _, path = _text(entry, "http", where).partition(" ")
-    if method not in METHODS or not _PATH.fullmatch(path):
-        raise UserError(
-            f"{entry['http']!r} is no request",
-            where=where,
-            mend='write e.g. "GET /index.html", %20 for a blank',
-        )
-    return HttpStep(
-        name=str(entry.get("name", f"{method} {path}")),
-        method=method,
-        path=path,
-        form=texts(entry, "form", where),
-        upload=_upload(entry["upload"], folder, where) if "upload" in entry else None,
-        headers=_headers(entry, where),
-        status=http_status(entry["status"], where) if "status" in entry else default_status,
-    )
-
-
-def texts(entry: Mapping[str, Any], key: str, where: str) -> dict[str, str]:
-    """A table of texts (or numbers, as text); empty if it is not there.
-
-    :raises UserError: it is no table, or one of its values is a table or a list.
-    """
-    table = entry.get(key, {})
-    if not isinstance(table, dict):
-        raise UserError(f"{key} must be a table", where=where)
-    for name, value in table.items():
-        if isinstance(value, dict | list):
-            raise UserError(f"{key}.{name} must be a text", where=where)
-    return {name: str(value) for name, value in table.items()}
-
-
-def http_status(value: Any, where: str) -> int:
-    """An HTTP status.
-
-    :raises UserError: it is none.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or not 100 <= value <= 599:
-        raise UserError(f"{value!r} is no HTTP status", where=where, mend="write e.g. 403")
-    return value
-
-
-def _headers(entry: Mapping[str, Any], where: str) -> dict[str, str]:
-    found = texts(entry, "headers", where)
-    for name, value in found.items():
-        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-            raise UserError(
-                f"{name + ': ' + value!r} is no HTTP header", where=where, mend='write Name = "value"'
-            )
-    return found
-
-
-def _seconds(value: Any, where: str) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 86400:
-        raise UserError(f"within_s must be seconds, not {value!r}", where=where)
-    return float(value)
-
-
-def _flag(entry: Mapping[str, Any], key: str, where: str) -> bool:
-    value = entry.get(key, False)
-    if not isinstance(value, bool):
-        raise UserError(f"{key} must be true or false", where=where)
-    return value
-
-
-def _upload(entry: Any, folder: Path, where: str) -> Upload:
-    if not isinstance(entry, dict) or set(entry) - _UPLOAD_KEYS or len(_CONTENT_KEYS & set(entry)) != 1:
-        raise UserError("upload needs field, filename, and one of content, file or made", where=where)
-    content, made = b"", ""
-    if "file" in entry:
-        path = folder / str(entry["file"])
-        if "\0" in str(path) or not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
-            raise UserError(
-                f"payload {entry['file']!r} is not in the lab's folder", where=where, mend="put it there"
-            )
-        content = path.read_bytes()
-    elif "made" in entry:
-        made = str(entry["made"])
-        if not _FILE_NAME.fullmatch(made):
-            raise UserError(
-                f"{made!r} is no file's name", where=where, mend="name what payloads/Makefile makes"
-            )
-    else:
-        content = str(entry["content"]).encode()
-    kind = str(entry.get("type", "application/octet-stream"))
-    return Upload(str(entry.get("field", "file")), str(entry.get("filename", "file")), content, kind, made)
-
-
-def _text(entry: Mapping[str, Any], key: str, where: str) -> str:
-    value = entry[key]
-    if not isinstance(value, str) or not value.strip():
-        raise UserError(f"{key} must be a text", where=where)
-    return value.strip()
+    found = []
+    for number, entry in enumerate(entries):
+        try:
+            found.append(entry.step(folder, status))
+        except Fault as fault:
+            raise fault.below(*place, number) from None
+    return tuple(found)

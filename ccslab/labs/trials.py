@@ -7,48 +7,64 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
-from ccslab.datafile import check, read_toml
-from ccslab.errors import UserError
+from ccslab.datafile import Checked, Fault, Meta, Record, Text, read_toml
 from ccslab.policy import language
 from ccslab.policy.acl import parse_acl
 
 FILE = "trials.toml"
-SHAPE = {
-    "trial": [
-        {
-            "call": str,
-            "control": str,
-            **dict.fromkeys(("rule?", "next?", "says?", "denied?", "learned?", "since?", "preference?"), str),
-            **{key: [str] for key in ("grants?", "refuses?", "arches?")},
-        }
-    ]
-}
 NEXT = "NEXT"
 """What a call says that did its work for the second peer, as the first was turned away."""
 
 
-@dataclass(frozen=True)
-class Trial:
+class Rule(Checked):
+    """A rule as a kernel prints it."""
+
+    kind = "a rule of policy"
+
+    @classmethod
+    def check(cls, text: str) -> None:
+        """Nothing, if it is one.
+
+        :raises Fault: it is none, or a kernel prints it otherwise.
+        """
+        try:
+            printed = parse_acl(text).format()
+        except ValueError as error:
+            raise Fault(f"is no rule: {error}", mend="docs/policy.md has the syntax") from error
+        if printed != text:
+            raise Fault(f"is not as a kernel prints it: {text!r}", mend=printed)
+
+
+Version = Annotated[str, Meta(pattern=r"\A\d+\.\d+\Z", description='a kernel version, such as "6.9"')]
+
+
+class Trial(Record, frozen=True):
     """One call, and the control that guards it (the keys of the file)."""
 
-    call: str
-    control: str
-    rule: str = ""
-    next: str = ""
-    says: str = "OK"
-    denied: str = "ERRNO EPERM"
-    grants: tuple[str, ...] = ()
-    refuses: tuple[str, ...] = ()
-    learned: str = ""
-    since: str = ""
-    preference: str = "enforcing_penalty=0"
-    arches: tuple[str, ...] = ("x86_64", "i386")
+    call: Text
+    control: Text
+    rule: Rule | None = None
+    next: Rule | None = None
+    says: Text = "OK"
+    denied: Text = "ERRNO EPERM"
+    grants: tuple[Rule, ...] = ()
+    refuses: tuple[Rule, ...] = ()
+    learned: Rule | None = None
+    since: Version | None = None
+    preference: Text = "enforcing_penalty=0"
+    arches: tuple[Literal["x86_64", "i386"], ...] = ("x86_64", "i386")
 
     def on(self, version: str, arch: str) -> bool:
         """Whether kernels of a version have the call, for programs of an architecture."""
-        return _number(version) >= _number(self.since) and arch in self.arches
+        return _number(version) >= _number(self.since or "") and arch in self.arches
+
+
+class Trials(Record, frozen=True):
+    """``trials.toml``."""
+
+    trial: Annotated[tuple[Trial, ...], Meta(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -129,25 +145,7 @@ def read(folder: Path) -> list[Trial]:
 
     :raises UserError: the file is malformed, or a rule is none.
     """
-    path = folder / FILE
-    document = read_toml(path)
-    check(document, SHAPE, path)
-    return [_trial(entry, f"{path}, trial {number}") for number, entry in enumerate(document["trial"], 1)]
-
-
-def _trial(entry: Mapping[str, Any], where: str) -> Trial:
-    lists = {name: tuple(entry[name]) for name in ("grants", "refuses", "arches") if name in entry}
-    trial = Trial(**{**entry, **lists})
-    for rule in filter(None, (trial.rule, trial.next, *trial.grants, *trial.refuses)):
-        try:
-            printed = parse_acl(rule).format()
-        except ValueError as error:
-            raise UserError(
-                f"has a rule that is none: {error}", where=where, mend="docs/policy.md has the syntax"
-            ) from error
-        if printed != rule:
-            raise UserError(f"has a rule not as a kernel prints it: {rule!r}", where=where, mend=printed)
-    return trial
+    return list(read_toml(folder / FILE, Trials).trial)
 
 
 def _number(version: str) -> tuple[int, ...]:

@@ -23,8 +23,9 @@ from ccslab.evidence.results import read_results
 from ccslab.evidence.table import STYLES, plain_table, show, shown_path
 from ccslab.evidence.text import one_line, write, write_json
 from ccslab.labs import attacking
+from ccslab.labs.attack import Attack
 from ccslab.labs.attacking import WANTED, Outcome
-from ccslab.labs.definition import Attack, Lab
+from ccslab.labs.definition import Lab
 from ccslab.results import Results
 from ccslab.results import Row as Tried
 from ccslab.runs import folder as runs

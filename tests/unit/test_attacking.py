@@ -9,9 +9,10 @@ from typing import Any, cast
 
 import pytest
 
+from ccslab.datafile import OneOrList
 from ccslab.labs import attacking
+from ccslab.labs.attack import Attack, Expected
 from ccslab.labs.attacking import MEANING, WANTED, Attempt, Outcome, judge, run_attack
-from ccslab.labs.definition import Attack, Expected
 from ccslab.policy.audit import Record
 from ccslab.results import Cell
 
@@ -23,7 +24,7 @@ ATTACK = Attack(
     steps=(),
     gained_body=re.compile("root:"),
     gained_root=None,
-    enforcing=Expected((403, 500), re.compile("file read /etc/shadow")),
+    enforcing=Expected(re.compile("file read /etc/shadow"), OneOrList((403, 500))),
 )
 
 
@@ -62,7 +63,7 @@ def test_outcome(mode: str, gained: bool, modes: list[str], status: int, outcome
 
 
 def test_any_status_will_do_when_none_is_asked_for() -> None:
-    anything = Attack(**{**vars(ATTACK), "enforcing": Expected((), ATTACK.enforcing.record)})
+    anything = Attack(**{**vars(ATTACK), "enforcing": Expected(ATTACK.enforcing.record)})
     assert judge(anything, "enforcing", False, [record("enforcing")], 200) is Outcome.DENIED
 
 

@@ -37,7 +37,6 @@ from ccslab.datafile import (
     read_json,
     read_toml,
 )
-from ccslab.datafile.shape import check
 from ccslab.errors import EXIT_USER, UserError
 
 DEEP = "[" * 5000
@@ -334,10 +333,3 @@ def test_one_or_a_list() -> None:
         UserError, match="f: a: must be a whole number from 100 to 599, not 5; or a list of such"
     ):
         convert({"a": 5}, dict[Text, OneOrList[Status]], "f")
-
-
-def test_the_old_checker_until_it_goes() -> None:
-    """What labs/definition.py and labs/trials.py use of it."""
-    check(["x"], [str], "file")
-    with pytest.raises(UserError, match=r"file: \[1\] must be a text that is not blank, not ''"):
-        check([""], [str], "file")

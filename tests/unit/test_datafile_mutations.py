@@ -22,9 +22,12 @@ import pytest
 
 from ccslab.bench import lab as cost
 from ccslab.bench import measurement, peers, plan
+from ccslab.datafile import read_toml
 from ccslab.errors import EXIT_USER, UserError
 from ccslab.kernel import catalog, patchset
 from ccslab.labs import definition
+from ccslab.labs.attack import Attacks
+from ccslab.labs.trials import Trials
 from ccslab.policy.parity import load_declared
 from ccslab.policy.rules import load_rules
 from ccslab.rootfs.recipe import load_recipe
@@ -46,6 +49,7 @@ class DataFile:
     :param optional: keys that may be missing: regular expressions of places without numbers (``a: b``).
     :param empty: keys that may be empty.
     :param free: what is not read, and may be anything.
+    :param wide: keys that take some value of :func:`ranged`: a regular expression may have any character.
     """
 
     name: str
@@ -53,6 +57,7 @@ class DataFile:
     optional: str = ""
     empty: str = ""
     free: str = ""
+    wide: str = ""
     data: dict[str, Any] | None = field(default=None, compare=False)
 
     def document(self) -> dict[str, Any]:
@@ -117,6 +122,10 @@ MANIFEST = {
         "harness": {"sha256": "0", "commit": "0"},
     },
 }
+STEPS = "(step|forgotten|repair)"
+OPTIONAL = "(name|form(: .*)?|headers(: .*)?|status|within_s|output|upload(: (field|filename|type))?)"
+EMPTY = "(name|form|headers(: .*)?)"
+WIDE = "(headers: .*|within_s)"
 FILES = [
     DataFile("kernel-patches/kernels.toml", lambda path: catalog.names(path.parents[1]), r"\d.\d+", "", ""),
     *(
@@ -149,6 +158,38 @@ FILES = [
         read_peers,
         optional="peer: counted",
         empty="rules|kinds|peer(: (lsm|modes))?",
+    ),
+    *(
+        DataFile(
+            f"labs/{lab}/lab.toml",
+            lambda path: read_toml(path, definition.Main),
+            optional=r"protected|exempt|services(: .*)?|logwatch|options(: [^:]*)?|machine: (\w+_mib|cpus)",
+            empty="protected|exempt|services|options",
+            wide=r"options: \w+: (least|most)",
+        )
+        for lab in definition.names(ROOT)
+    ),
+    DataFile(
+        "labs/apache-cgi/workload.toml",
+        lambda path: read_toml(path, definition.Workload),
+        optional=f"{STEPS}|{STEPS}: {OPTIONAL}",
+        empty=f"{STEPS}|{STEPS}: {EMPTY}",
+        free=f"{STEPS}: (form: .*|upload: content)",
+        wide=f"{STEPS}: {WIDE}",
+    ),
+    DataFile(
+        "labs/apache-cgi/attacks.toml",
+        lambda path: read_toml(path, Attacks),
+        optional=f"attack|attack: steps: {OPTIONAL}|attack: enforcing: status",
+        empty=f"attack|attack: steps: {EMPTY}|attack: enforcing: status",
+        free="attack: steps: (form: .*|upload: content)",
+        wide=f"attack: (gained: body|enforcing: record|steps: {WIDE})",
+    ),
+    DataFile(
+        "labs/controls/trials.toml",
+        lambda path: read_toml(path, Trials),
+        optional="trial: (rule|next|says|denied|grants|refuses|learned|since|preference|arches)",
+        empty="trial: (grants|refuses|arches)",
     ),
     DataFile("labs/apache-cgi/cost.toml", read_cost, empty="request"),
     DataFile(
@@ -303,7 +344,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fault(file: DataFile, path: Path, kind: str, place: Place, key: str) -> str:
     """What is wrong with how the reader takes a mutant; "" if nothing is."""
     passes = re.fullmatch({"missing": file.optional, "empty": file.empty}.get(kind) or "(?!)", plain(place))
-    free = re.fullmatch(file.free or "(?!)", plain(place))
+    wide = kind == "range" and re.fullmatch(file.wide or "(?!)", plain(place))
+    free = wide or re.fullmatch(file.free or "(?!)", plain(place))
     try:
         file.read(path)
     except UserError as error:

@@ -8,12 +8,18 @@ from typing import Any
 
 import pytest
 
+from ccslab.datafile import Fault, Text, convert, wrong
 from ccslab.errors import UserError
-from ccslab.labs.step import HttpStep, RootStep, Step, parse_steps
+from ccslab.labs.step import Entry, HttpStep, RootStep, Step, steps
 
 
-def parse(folder: Path, entry: Any, **options: Any) -> Step:
-    (step,) = parse_steps([entry], folder, "workload.toml [[step]]", **options)
+def parse(folder: Path, entry: Any, status: int | None = 200) -> Step:
+    """The step of a ``[[step]]``."""
+    written = convert({"step": [entry]}, dict[Text, tuple[Entry, ...]], "workload.toml")["step"]
+    try:
+        (step,) = steps(written, folder, "step", status=status)
+    except Fault as fault:
+        raise wrong(fault, "workload.toml") from None
     return step
 
 
@@ -21,9 +27,7 @@ def test_a_request_has_a_name_and_a_status_of_its_own_making(tmp_path: Path) -> 
     assert parse(tmp_path, {"http": "GET /a?b=%2F"}) == HttpStep(
         "GET /a?b=%2F", "GET", "/a?b=%2F", status=200
     )
-    assert parse(tmp_path, {"http": "GET /a"}, default_status=None) == HttpStep(
-        "GET /a", "GET", "/a", status=None
-    )
+    assert parse(tmp_path, {"http": "GET /a"}, status=None) == HttpStep("GET /a", "GET", "/a", status=None)
 
 
 def test_numbers_in_a_form_are_sent_as_text(tmp_path: Path) -> None:
@@ -55,30 +59,39 @@ def test_a_payload_stays_in_the_labs_folder(tmp_path: Path, name: str) -> None:
     lab = tmp_path / "lab"
     lab.mkdir()
     (lab / "link").symlink_to(tmp_path / "secret")
-    with pytest.raises(UserError, match="is not in the lab's folder"):
+    with pytest.raises(UserError, match=r"is not in the lab's folder|must be a path inside the folder"):
         parse(lab, {"http": "POST /a", "upload": {"file": name}})
 
 
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        (5, r"\[\[step\]\] step 1: needs either http"),
-        ({}, "needs either http"),
-        ({"http": "GET /", "root": "true"}, "needs either http"),
+        (5, r"workload.toml: step 1: must be a table"),
+        ({}, "step 1: needs one of the keys http, root, and has none"),
+        (
+            {"http": "GET /", "root": "true"},
+            "keys http, root, and has http and root",
+        ),
         ({"http": "GET /", "within_s": 5}, "unknown key 'within_s'"),
         ({"root": "true", "state": 1}, "unknown key 'state'"),
-        ({"http": 5}, "http must be a text"),
-        ({"http": "GET /a\r\nX: y"}, "is no request"),
+        ({"http": 5}, "step 1: http: must be a request"),
+        ({"http": "GET /a\r\nX: y"}, "step 1: http: must be a request"),
         ({"http": "GET /é"}, "is no request"),
-        ({"http": "GET /", "headers": {"X": "a\r\nb"}}, "is no HTTP header"),
-        ({"http": "GET /", "status": 99}, "99 is no HTTP status - write e.g. 403"),
-        ({"http": "POST /", "upload": {}}, "upload needs field, filename, and one of content, file"),
-        ({"http": "POST /", "upload": {"file": "a", "content": "b"}}, "upload needs"),
-        ({"http": "POST /", "upload": {"file": "a", "made": "b"}}, "upload needs"),
-        ({"http": "POST /", "upload": {"made": "../x"}}, "'../x' is no file's name - name what payloads"),
-        ({"root": " "}, "root must be a text"),
-        ({"root": "x", "within_s": float("nan")}, "within_s must be seconds, not nan"),
-        ({"root": "x", "within_s": "1"}, "within_s must be seconds, not '1'"),
+        ({"http": "GET /", "headers": {"X": "a\r\nb"}}, "the value of an HTTP header"),
+        ({"http": "GET /", "headers": {"A B": "x"}}, "the name of an HTTP header"),
+        ({"http": "GET /", "status": 99}, "step 1: status: must be an HTTP status, such as 403, not 99"),
+        ({"http": "GET /", "form": {"a": ["x"]}}, "step 1: form: a: must be"),
+        ({"http": "POST /", "upload": {}}, "upload: needs one of content, file and made"),
+        ({"http": "POST /", "upload": {"file": "a", "content": "b"}}, "upload: needs one of"),
+        ({"http": "POST /", "upload": {"file": "a", "made": "b"}}, "upload: needs one of"),
+        (
+            {"http": "POST /", "upload": {"made": "../x"}},
+            "made: must be a file that payloads/Makefile",
+        ),
+        ({"root": " "}, "step 1: root: must be a text"),
+        ({"root": "x", "within_s": float("nan")}, "within_s: must be seconds"),
+        ({"root": "x", "within_s": "1"}, "within_s: must be seconds"),
+        ({"root": "x", "output": 1}, "output: must be true or false"),
     ],
 )
 def test_a_malformed_step_is_named(tmp_path: Path, entry: Any, said: str) -> None:

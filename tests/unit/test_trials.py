@@ -90,15 +90,19 @@ def test_what_a_kernel_or_an_architecture_lacks_is_not_tried() -> None:
     ("text", "said"),
     [
         ("[[trial\n", "is malformed"),
+        ("", "lacks the key 'trial'"),
+        ("trial = []\n", "trial: must be a list that is not empty"),
+        ('[[trial]]\ncall = 5\ncontrol = "y"\n', "trial 1: call: must be a line of text"),
+        ('[[trial]]\ncall = "x"\ncontrol = "y"\nsince = 6.9\n', "trial 1: since: must be a kernel version"),
         ('[[trial]]\ncall = "x"\n', "lacks the key 'control'"),
         (
             '[[trial]]\ncall = "x"\ncontrol = "y"\nrool = "z"\n',
-            "unknown key 'rool' .did you mean control, rule",
+            "trial 1: unknown key 'rool' - did you mean control, rule",
         ),
         ('[[trial]]\ncall = "x"\ncontrol = "y"\nrule = "capability SYS_REBOT"\n', "did you mean SYS_REBOOT"),
         (
             '[[trial]]\ncall = "x"\ncontrol = "y"\nrule = "ipc signal 9-9 <kernel>"\n',
-            "has a rule not as a kernel prints it: 'ipc signal 9-9 <kernel>'",
+            "trial 1: rule: is not as a kernel prints it: 'ipc signal 9-9 <kernel>'",
         ),
     ],
 )
