@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import pytest
 from series import SECURITYFS, say, write
 
-from ccslab.labs import controls
 from ccslab.rootfs import programs
 from ccslab.rootfs.initramfs import Entry, File
 from ccslab.store import Store
@@ -34,7 +33,7 @@ each_call = pytest.mark.parametrize("call", CALLS)
 @pytest.fixture(scope="module")
 def extra() -> dict[str, Entry]:
     made = programs.made(
-        Store(), "controls", ROOT / controls.SOURCES, "x86_64", shared=ROOT / programs.SHARED
+        Store(), "programs", ROOT / "labs/controls/src", "x86_64", shared=ROOT / programs.SHARED
     )
     caller = File((made / "controlcalls").read_bytes(), 0o755)
     return {PROGRAM[1:]: caller, TARGET[1:]: caller}
