@@ -35,8 +35,7 @@ SHELL_SCRIPTS = (
     ".ci/run",
     "requirements/lock",
     "ccslab/rootfs/*.sh",
-    "labs/controls/guest/*",
-    "labs/interface/guest/*",
+    "labs/*/guest/*",
     "rootfs/recipes/hooks/*.sh",
 )
 

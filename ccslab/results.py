@@ -41,6 +41,10 @@ class Spent:
     times: int = 0
 
 
+SURVIVES = "the guest's kernel survives"
+"""The check that fails when it dies, which ends a run before its last phase."""
+
+
 @dataclass
 class Check:
     """One thing the run asserts, and whether it held."""
@@ -199,6 +203,11 @@ class Results:
         if not self.finished:
             return "error"
         return "passed" if self.passed else "failed"
+
+    @property
+    def died(self) -> bool:
+        """Whether the guest's kernel did."""
+        return any(check.name == SURVIVES and not check.passed for check in self.checks)
 
     def grid(self, name: str) -> Grid | None:
         """The grid of that name, if the run has one."""

@@ -17,7 +17,7 @@ from ccslab.labs import phases
 from ccslab.labs.definition import Lab
 from ccslab.labs.keeping import Keeper
 from ccslab.labs.splats import BOOT, Witness
-from ccslab.results import Check, Grid, Measure, Phase, Results
+from ccslab.results import SURVIVES, Check, Grid, Measure, Phase, Results
 from ccslab.rootfs.initramfs import Entry
 from ccslab.vm.death import GuestDied
 from ccslab.vm.kernelline import splice
@@ -164,11 +164,11 @@ class Run:
         """A phase; what a lab's own module does wrong is told by its line."""
         try:
             body(self)
-        except LabError:
+        except (LabError, OSError):  # a disk or a socket is the host's
             raise
         except Exception as error:
             path = self.lab.folder / phases.OWN
-            if not path.is_file():
+            if not phases.line_of(error, path):
                 raise
             raise UserError(
                 f"phase {self.current.name} broke: {phases.place(error, path)}", where=path, mend="correct it"
@@ -210,7 +210,7 @@ class Run:
             if not death.kernel:
                 raise
             last = " | ".join(line for line in death.last[-LAST_LINES:] if line.strip())
-            self.check("the guest's kernel survives", False, f"{death.reason}: {last}")
+            self.check(SURVIVES, False, f"{death.reason}: {last}")
             raise _KernelDied from death
         except BaseException as error:
             self._break_off(phase, str(error) or type(error).__name__)

@@ -76,8 +76,7 @@ def examine(settings: Settings, lab: Lab) -> accel.Accel:
     catalog.find(settings)
     if lab.machine.recipe:
         rootfs.load_recipe(lab.machine.recipe, settings.root)
-        return accel.choose(settings.accel, settings.store)
-    return accel.TCG
+    return accel.choose(settings.accel, settings.store)
 
 
 def build(settings: Settings, lab: Lab, *, update: bool = False) -> Parts:
@@ -86,7 +85,7 @@ def build(settings: Settings, lab: Lab, *, update: bool = False) -> Parts:
     :raises LabError: as their stages say.
     """
     chosen = examine(settings, lab)
-    if settings.accel == "auto" and lab.machine.recipe:
+    if settings.accel == "auto":
         progress.console.print(f"accelerator: {chosen}")
     made = kernel.build(settings)
     image = build_image(settings, lab.machine.recipe, update=update) if lab.machine.recipe else None

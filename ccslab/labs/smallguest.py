@@ -11,6 +11,7 @@ from ccslab.labs.definition import MachineSpec
 from ccslab.rootfs import busybox, programs
 from ccslab.rootfs.initramfs import Entry, File, pack
 from ccslab.settings import Settings
+from ccslab.vm.accel import Accel
 from ccslab.vm.machine import Machine
 from ccslab.vm.qemu import Hardware
 
@@ -33,6 +34,7 @@ class Bench:
     settings: Settings
     kernel: Path
     release: str
+    accel: Accel
 
     def guest(self, lab: Path, spec: MachineSpec, files: Mapping[str, Entry], folder: Path) -> Machine:
         """One, not yet started.
@@ -49,7 +51,8 @@ class Bench:
             memory_mib, patience = max(memory_mib, DEBUG_MEMORY_MIB), DEBUG_PATIENCE
         return Machine(
             self.kernel / "bzImage", None, folder / FOLDER,
-            initrd=initrd, append=("rdinit=/sbin/init", "loglevel=3"), forwards={}, patience=patience,
+            initrd=initrd, append=("rdinit=/sbin/init", "loglevel=3"), forwards={},
+            patience=patience, accel=self.accel,
             hardware=Hardware(arch=self.settings.arch, cpus=spec.cpus, memory_mib=memory_mib),
         )  # fmt: skip
 

@@ -25,8 +25,8 @@ INPUTS = ("kernel", "lab", "golden_policy", "harness")
 def verify_complete(folder: Path) -> list[str]:
     """What a finished run's folder lacks, one line each; empty for a whole one.
 
-    A run that ended in an error owes its results, JUnit file, manifest and console log, not what it did
-    not live to see.
+    A run that ended in an error, or with a kernel that died, owes its results, JUnit file, manifest and
+    console log, not what it did not live to see.
     """
     lacks: list[str] = []
     results = Results("", "", "")
@@ -41,7 +41,7 @@ def verify_complete(folder: Path) -> list[str]:
     for name, meaning in RECORDS.items():
         if (results.finished or name == "console.log") and not _filled(guest / name):
             lacks.append(f"{name}: is missing or empty ({meaning})")
-    if not results.finished:
+    if not results.finished or results.died:
         return lacks
     stages = [STAGES[phase.name] for phase in results.phases if phase.name in STAGES]
     if stages and not _filled(folder / AUDIT):

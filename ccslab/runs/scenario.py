@@ -15,7 +15,7 @@ from ccslab.evidence.table import phase_line, show, show_results
 from ccslab.evidence.timings import timings
 from ccslab.kernel import catalog
 from ccslab.labs import payload, setup, tuning
-from ccslab.labs.definition import Lab, find
+from ccslab.labs.definition import Lab, find, require
 from ccslab.labs.guest import Guest
 from ccslab.labs.keeping import Keeper
 from ccslab.labs.run import Run
@@ -47,6 +47,10 @@ def scenario(
     started = time.monotonic()
     lab = find(name, settings.root, settings.arch)
     options = lab.choose(chosen)
+    if update_golden:
+        require(lab, "--golden", "a server", "rules")
+    if keep:
+        require(lab, "--keep", "a server")
     tuning.examine(lab, update_golden=update_golden)
     setup.examine(settings, lab)
     lab = payload.fitted(lab, settings.store)
@@ -107,7 +111,7 @@ def _drive(settings: Settings, parts: setup.Parts, run: Run) -> None:
     progress.console.print(f"{lab.title}: {lab.name} on {parts.release} ({settings.arch})")
     with ExitStack() as stack:
         if booted is None:
-            run.work_on(Bench(settings, parts.kernel, parts.release))
+            run.work_on(Bench(settings, parts.kernel, parts.release, parts.accel))
         else:
             machine = stack.enter_context(setup.machine(settings, lab, parts, run.folder, booted=booted))
             guest = Guest(machine, lab, parts.patchset["interface"])

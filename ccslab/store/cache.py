@@ -23,7 +23,7 @@ KINDS = frozenset(
         "patchset", "payloads", "programs", "rootfs", "rootfs-base", "tree",
     }
 )  # fmt: skip
-"""Of artifacts; what another kind's folder holds is not ours."""
+"""Of artifacts, ``controls`` and ``interface`` those of earlier versions; others are not ours."""
 WORKS = frozenset({"apt", "checkpoint", "debs", "kernel", "nox", "rootfs", "snapshot", "vm"})
 """Of work folders."""
 WORK, PINS, LOCKS, DAMAGED, CCACHE = "work", "pins", "locks", "damaged", "ccache"

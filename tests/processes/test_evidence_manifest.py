@@ -13,6 +13,8 @@ import evidence_sample as sample
 import pytest
 
 from ccslab.errors import UserError
+from ccslab.evidence.results import write_results
+from ccslab.results import SURVIVES, Check, Phase
 from ccslab.runs.completeness import verify_complete
 from ccslab.runs.manifest import Manifest, checkout, gather, read_manifest, write_manifest
 from ccslab.runs.recording import recording
@@ -175,3 +177,30 @@ def test_a_run_killed_at_once_lacks_nearly_all(root: Path) -> None:
     (run.folder / "results.json").unlink()
     assert "results.json: is missing" in verify_complete(run.folder)
     assert "manifest.json: is missing" in verify_complete(run.folder)
+
+
+def test_a_kernel_that_died_owes_no_more_than_it_lived_to_see(root: Path) -> None:
+    results = sample.passed()
+    survives = Check("enforcing", SURVIVES, False, "the guest panicked")
+    results.checks.append(survives)
+    with recording(root.parent / "runs", results, gathered(root)) as run:
+        (run.folder / "console.log").write_text("Kernel panic\n")
+        (run.folder / "console.cast").write_text('{"version": 2}\n')
+    assert verify_complete(run.folder) == []
+    survives.passed = True
+    write_results(results, run.folder)
+    assert len(verify_complete(run.folder)) > 3, "one that lived owes all"
+
+
+def test_a_small_guest_s_recording_is_in_a_folder_of_its_own(root: Path) -> None:
+    results = sample.passed()
+    results.phases, results.grids = [Phase("trials")], []
+    results.checks = [Check("trials", "all is well", True)]
+    with recording(root.parent / "runs", results, gathered(root)) as run:
+        guest = run.folder / "guest"
+        guest.mkdir()
+        (guest / "console.log").write_text("trial|0\n")
+        (guest / "console.cast").write_text('{"version": 2}\n')
+    assert verify_complete(run.folder) == []
+    (guest / "console.cast").unlink()
+    assert verify_complete(run.folder) == ["console.cast: is missing or empty (the recording of the console)"]

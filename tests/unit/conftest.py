@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from phase_world import World
 
+from ccslab.labs import attackers
 from ccslab.store import forget_used
 
 STARTS = frozenset(
@@ -33,3 +36,12 @@ def pure() -> Iterator[None]:
     yield
     _pure = False
     forget_used()
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A run that goes well unless something is changed."""
+    monkeypatch.setattr(attackers, "Guest", lambda machine, lab, folder: machine.guest)
+    made = World(tmp_path)
+    made.serve()
+    return made

@@ -316,3 +316,12 @@ def test_a_domain_below_a_protected_one_is_guarded(tmp_path: Path) -> None:
     assert lab.guards("<kernel> /usr/sbin/apache2 /bin/sh")
     assert not lab.guards("<kernel> /usr/sbin/apache2ctl")
     assert not lab.guards("<kernel>")
+
+
+def test_labs_are_named_one_by_one_or_all() -> None:
+    assert definition.several("all", ROOT) == LABS
+    assert definition.several(" interface,controls , interface", ROOT) == ["interface", "controls"]
+    with pytest.raises(UserError, match="unknown lab 'control' - did you mean controls"):
+        definition.several("interface,control", ROOT)
+    with pytest.raises(UserError, match="no lab was named"):
+        definition.several(",", ROOT)

@@ -4,154 +4,17 @@
 from __future__ import annotations
 
 import inspect
-import shutil
-import threading
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import fake_guest
 import pytest
-from fake_guest import Page
+from phase_world import APACHE, CGI, LAB, PAGES, World
 
-from ccslab.errors import InfrastructureError, UserError
-from ccslab.evidence.table import phase_line
-from ccslab.labs import attackers, definition, guest, phases
-from ccslab.labs.keeping import Keeper
-from ccslab.labs.run import Run
-from ccslab.labs.server import Server
+from ccslab.errors import UserError
+from ccslab.labs import definition, guest
 from ccslab.labs.splats import BOOT
 from ccslab.policy.audit import FILE
-from ccslab.results import Phase, Results
-from ccslab.settings import ROOT
-from ccslab.vm.feed import plain
-
-WAIT_S = 20.0
-HUNG = Path(__file__).parent / "data/splats/hung-task.console"
-APACHE = "<kernel> /usr/sbin/apache2"
-CGI = "/usr/lib/cgi-bin/multi.cgi"
-LAB = f"""
-title = "A small lab"
-phases = ["disabled", "learning", "tuned", "permissive", "enforcing", "logwatch", "repair", "attacked"]
-protected = ["{APACHE}"]
-exempt = ["<kernel> /usr/sbin/sshd"]
-[machine]
-recipe = "webserver"
-[logwatch]
-mailbox = "/var/mail/sysadmin"
-hour = "23:59:57"
-[services]
-apache2 = "cat /run/apache2.pid"
-cron = "cat /run/crond.pid"
-"""
-PAGES = 6
-WORKLOAD = (
-    "".join(f'[[step]]\nname = "page {number}"\nhttp = "GET /{number}.html"\n' for number in range(PAGES))
-    + """
-[[forgotten]]
-name = "forgotten"
-http = "GET /cgi-bin/multi.cgi?do=host"
-[[repair]]
-name = "deeper"
-http = "GET /deep/may.html"
-"""
-)
-ATTACKS = """
-[[attack]]
-name = "shadow"
-title = "Reads the passwords"
-steps = [{ http = "GET /shadow.php" }]
-gained = { body = "root:" }
-enforcing = { status = 403, record = "file read /etc/shadow" }
-"""
-RULES = """
-[[group]]
-name = "WEB_CONTENTS"
-root = "/var/www/html"
-operations = ["read"]
-"""
-
-
-def site() -> dict[str, Page]:
-    """What the server's pages make it ask for."""
-    pages = {
-        f"/{number}.html": Page([(APACHE, f"file read /var/www/html/{number}.html")], b"%d" % number)
-        for number in range(PAGES)
-    }
-    return {
-        **pages,
-        "/cgi-bin/multi.cgi": Page(
-            [(APACHE, f"file execute {CGI}"), (f"{APACHE} {CGI}", "file read /etc/hosts")], b"localhost"
-        ),
-        "/deep/may.html": Page([(APACHE, "file read /srv/deep/may.html")], b"a table"),
-        "/shadow.php": Page([(APACHE, "file read /etc/shadow")], b"root:x:"),
-    }
-
-
-class Kept(Keeper):
-    """Says what it was to keep."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, wanted=True, tell=print)
-        self.kept: list[str] = []
-
-    def keep(self, machine: Any, why: str) -> None:
-        self.kept.append(why)
-
-
-class World:
-    """A run of the small lab on the fake guest; a test changes something before a phase, or between two."""
-
-    def __init__(self, folder: Path, **changed: Any) -> None:
-        root = folder / "checkout"
-        (root / "policies").mkdir(parents=True)
-        shutil.copy(ROOT / "policies/architectures.toml", root / "policies")
-        there = root / "labs/small"
-        there.mkdir(parents=True)
-        files = {"lab": LAB, "workload": WORKLOAD, "attacks": ATTACKS, "generalise": RULES}
-        for name, text in files.items():
-            (there / f"{name}.toml").write_text(text)
-        self.lab = replace(definition.load(there), **changed)
-        self.site = site()
-        self.guest = fake_guest.Guest(self.lab, self.site, folder)
-        self.results = Results("small", "x86_64", "6.12")
-        self.observed: list[str] = []
-        self.keeper = Kept(folder)
-        (folder / "run").mkdir()
-        self.run = Run(self.lab, self.results, folder / "run", observe=self.observe, keeper=self.keeper)
-
-    def observe(self, phase: Phase) -> None:
-        words = phase_line(phase, self.results).plain.partition(" s ")[2].split()
-        verdict = next(word for word in words if word in ("passed", "failed", "error"))
-        self.observed.append(f"{phase.name} {verdict}")
-
-    def serve(self, attackers: int = 0) -> None:
-        self.run.serve(Server(self.run, cast(guest.Guest, self.guest), attackers=attackers))
-
-    def do(self, *names: str) -> None:
-        """Some phases as ``Run.go`` goes through them."""
-        for name in names:
-            with self.run.phase(name):
-                phases.find(name, self.lab.folder)(self.run)
-
-    @property
-    def failed(self) -> list[tuple[str, str]]:
-        return [(check.phase, check.name) for check in self.results.checks if not check.passed]
-
-    def detail(self, name: str) -> str:
-        (check,) = [check for check in self.results.checks if check.name == name and not check.passed]
-        return check.detail
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    """A run that goes well unless something is changed."""
-    monkeypatch.setattr(attackers, "Guest", lambda machine, lab, folder: machine.guest)
-    made = World(tmp_path)
-    made.serve()
-    return made
-
 
 BEFORE_ENFORCING = ("disabled", "learning", "tuned", "permissive")
 
@@ -375,119 +238,22 @@ def test_what_drifted_is_traced_to_its_step(world: World) -> None:
     assert world.guest.state.grants_of is None, "grants are logged for that only"
 
 
-# How a run goes on and ends
-
-
-def order(world: World, monkeypatch: pytest.MonkeyPatch, *failing: str) -> list[str]:
-    """Phases of which is known only in what order they come; some fail a check."""
-    came: list[str] = []
-
-    def find(name: str, folder: Path) -> Callable[[Run], None]:
-        def body(run: Run) -> None:
-            came.append(name)
-            run.check(f"{name} is well", name not in failing, "it is not")
-
-        return body
-
-    monkeypatch.setattr(phases, "find", find)
-    return came
-
-
-def test_phases_come_in_the_order_of_the_lab_s_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World(tmp_path, phases=("repair", "disabled", "tuned"))
+def test_a_protected_domain_that_is_none(tmp_path: Path) -> None:
+    other = "<kernel> /usr/sbin/lighttpd"
+    world = World(tmp_path, protected=(APACHE, other))
     world.serve()
-    came = order(world, monkeypatch)
-    world.run.go()
-    assert came == ["repair", "disabled", "tuned"]
-    assert [phase.name for phase in world.results.phases] == [BOOT, *came]
-    assert world.observed == ["boot passed", "repair passed", "disabled passed", "tuned passed"]
-    assert world.results.grids == [], "a lab without the phase attacked tries no attacks"
-
-
-def test_an_unknown_phase_is_a_user_s_error_with_the_nearest_name(tmp_path: Path) -> None:
-    world = World(tmp_path, phases=("disabled", "enforcin"))
-    world.serve()
-    with pytest.raises(UserError, match="unknown phase 'enforcin' - did you mean enforcing"):
-        world.run.go()
-    assert world.results.phases == [], "it is known before anything begins"
-
-
-def test_an_error_ends_the_run_and_its_phase_has_not_passed(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def perform(steps: Any) -> Any:
-        raise InfrastructureError("the guest panicked")
-
     world.do("disabled")
-    monkeypatch.setattr(world.guest, "perform", perform)
-    with pytest.raises(InfrastructureError, match="the guest panicked"):
-        world.do("learning", "tuned")
-    assert world.observed == ["disabled passed", "learning error"]
-    assert world.results.error == "the guest panicked"
-    assert (world.results.finished, world.results.verdict) == (False, "error")
-    assert world.keeper.kept == ["learning broke off"]
-
-
-def test_a_failing_check_keeps_the_guest_as_it_is_in_that_phase(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    order(world, monkeypatch, "tuned")
-    world.do("disabled", "tuned", "permissive")
-    assert world.keeper.kept == ["tuned failed"]
-    assert world.observed == ["disabled passed", "tuned failed", "permissive passed"]
-
-
-def test_the_phase_attacked_waits_for_the_attackers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attackers, "Guest", lambda machine, lab, folder: machine.guest)
-    world = World(tmp_path, phases=("disabled", "attacked"))
-    world.serve(attackers=1)
-    may, waits = threading.Event(), threading.Event()
-    attempt = attackers.attacking.attempt
-
-    def slow(*given: Any, **more: Any) -> Any:
-        assert may.wait(WAIT_S)
-        return attempt(*given, **more)
-
-    def find(name: str, folder: Path) -> Callable[[Run], None]:
-        def body(run: Run) -> None:
-            waits.set()
-            finish(run)
-
-        return body if name == "attacked" else original(name, folder)
-
-    original, finish = phases.find, phases.find("attacked", world.lab.folder)
-    monkeypatch.setattr(attackers.attacking, "attempt", slow)
-    monkeypatch.setattr(phases, "find", find)
-    with world.run:
-        goes = threading.Thread(target=world.run.go)
-        goes.start()
-        assert waits.wait(WAIT_S), "the phases go on while attacks are tried"
-        assert world.results.grids[0].row("shadow").cells == {}
-        assert world.observed == ["boot passed", "disabled passed"]
-        may.set()
-        goes.join(WAIT_S)
-    assert not goes.is_alive()
-    assert [*world.results.grids[0].row("shadow").cells] == ["disabled"]
-    assert world.results.phases[-1].beside
-
-
-def test_a_clone_that_dies_ends_the_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def die(*given: Any, **more: Any) -> Any:
-        raise InfrastructureError("the clone panicked")
-
-    monkeypatch.setattr(attackers.attacking, "attempt", die)
-    with pytest.raises(InfrastructureError, match="the clone panicked"), world.run:
-        world.run.go()
-    assert world.results.verdict == "error"
-    assert world.observed[-1] == "attacked error"
-
-
-def test_what_a_kernel_s_own_mistake_does_to_its_phase(world: World, tmp_path: Path) -> None:
-    (tmp_path / "System.map").touch()
-    world.do("disabled")
-    for line in HUNG.read_bytes().decode().split("\n"):
-        world.guest.machine.watch.line(plain(line).strip("\r"))
+    del world.guest.state.policy.domains[other]
     world.do("learning")
-    ((phase, name),) = world.failed
-    assert (phase, name.endswith("splats/001.txt")) == ("learning", True)
-    assert world.keeper.kept == ["learning failed"]
+    assert world.failed == [
+        ("learning", f"{other} is a domain"),
+        ("learning", f"{other} learned something"),
+    ]
+
+
+def test_a_protected_domain_that_learns_nothing(world: World) -> None:
+    world.do("disabled")
+    for page in world.site.values():
+        page.accesses.clear()
+    world.do("learning")
+    assert world.failed == [("learning", f"{APACHE} learned something")]

@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from ccslab.errors import InfrastructureError, UserError
-from ccslab.labs import trials
+from ccslab.labs import definition, trials
 from ccslab.labs.phases import trials as phase
+from ccslab.labs.run import Run
 from ccslab.labs.trials import Attempt, Outcome, Trial
 from ccslab.policy import language
-from ccslab.results import Grid
+from ccslab.results import Grid, Results
 from tests.checkout import ROOT
 
 REBOOT = Trial("reboot", "capability::SYS_REBOOT", "capability SYS_REBOOT", refuses=("capability SYS_TIME",))
@@ -196,6 +199,16 @@ def test_a_call_that_goes_wrong_in_one_column_is_wrong(column: str) -> None:
     assert "should be " in cell.why
 
 
+def test_a_denial_that_is_not_logged_or_a_rule_that_is_not_learned_is_wrong() -> None:
+    attempts, grid = tried([REBOOT])
+    unlogged = Outcome("ERRNO EPERM")
+    unlearned = Outcome("OK", (("learning", False, REBOOT.rule),))
+    filled(grid, attempts, ("reboot", "enforcing", unlogged), ("reboot", "learning", unlearned))
+    cells = grid.row("reboot").cells
+    assert (cells["enforcing"].got, cells["enforcing"].right) == ("denied, unlogged", False)
+    assert not cells["learning"].right
+
+
 def test_of_several_rules_in_one_column_the_wrong_one_stays() -> None:
     attempts, grid = tried([RECV])
     row = grid.row("recv")
@@ -213,3 +226,51 @@ def test_a_stock_kernel_is_shown_and_not_judged() -> None:
     assert grid.wrong
     assert grid.passed
     assert got(grid, "reboot")["enforcing"] == "passed"
+
+
+class Played(Run):
+    """A run whose small guest has said it all."""
+
+    def __init__(self, folder: Path, text: str) -> None:
+        lab = definition.load(ROOT / "labs/controls")
+        super().__init__(lab, Results("controls", "i386", "6.12"), folder, observe=lambda phase: None)
+        self.text = text
+        self.machine = SimpleNamespace(folder=folder)  # type: ignore[assignment]
+        self.work_on(SimpleNamespace(release="6.12.1"))  # type: ignore[arg-type]
+
+    def small(self, files: Any, *, until: str) -> Any:
+        """It was booted."""
+
+    def expect(self, pattern: str, timeout_s: float) -> Any:
+        """It came."""
+
+    def console_log(self) -> str:
+        return self.text
+
+
+def told(number: int, attempt: Attempt) -> str:
+    """What the guest says of an attempt that went as it should."""
+    wanted = attempt.expected()
+    records = "".join(
+        f"record|{HEAD.format(mode, 'yes' if granted else 'no')}\t<kernel> /bin/controlcalls\t{request}\t\n"
+        for mode, granted, request in wanted.records
+    )
+    rules = "".join(f"rule|{rule}\n" for rule in wanted.rules)
+    return f"trial|{number}\nsaid|{wanted.says}\n{records}{rules}tried|{number}\n"
+
+
+def test_an_attempt_that_the_guest_does_not_tell_of_is_no_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line that was lost says nothing of the kernel, whatever else was granted in that column."""
+    monkeypatch.setattr(trials, "read", lambda folder: [REBOOT])
+    monkeypatch.setattr(phase, "_files", lambda run, attempts: {})
+    attempts = list(trials.attempts([REBOOT], "6.12.1", phase.PROGRAMS["i386"]))
+    texts = [told(number, attempt) for number, attempt in enumerate(attempts)]
+    whole = Played(tmp_path, "".join(texts))
+    whole.go()
+    assert whole.results.passed
+    for number in range(len(attempts)):
+        lost = Played(tmp_path, "".join(texts[:number] + texts[number + 1 :]))
+        with pytest.raises(InfrastructureError, match="does not say what came of 'reboot "):
+            lost.go()

@@ -81,11 +81,15 @@ def module(folder: Path) -> ModuleType | None:
     return found
 
 
-def place(error: BaseException, path: Path) -> str:
-    """What an error says, and the line of a file it came from."""
+def line_of(error: BaseException, path: Path) -> int | None:
+    """The line of a file that an error came by; None if it did not."""
     if isinstance(error, SyntaxError) and error.filename == str(path):
-        line = error.lineno
-    else:
-        frames = traceback.extract_tb(error.__traceback__)
-        line = next((frame.lineno for frame in reversed(frames) if frame.filename == str(path)), None)
+        return error.lineno
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((frame.lineno for frame in reversed(frames) if frame.filename == str(path)), None)
+
+
+def place(error: BaseException, path: Path) -> str:
+    """What an error says, and the line of a file it came by."""
+    line = line_of(error, path)
     return f"{f'line {line}: ' if line else ''}{type(error).__name__}: {error}"

@@ -59,9 +59,15 @@ def run(run: Run) -> None:
             run.expect(rf"tried\|{number}\b", TRIAL_S)
             step.advance(note=attempt.name)
         run.expect(DONE, TRIAL_S)
-    for number, outcome in parse(run.console_log(), attempts):
-        attempt = attempts[number]
-        fill(grids[attempt.program].row(attempt.trial.call), attempt, outcome)
+    outcomes = dict(parse(run.console_log(), attempts))
+    for number, attempt in enumerate(attempts):
+        if number not in outcomes:  # a line that was lost says nothing of the kernel
+            raise InfrastructureError(
+                f"the guest does not say what came of {attempt.name!r}",
+                where=run.machine.folder / "console.log",
+                mend="run the lab again",
+            )
+        fill(grids[attempt.program].row(attempt.trial.call), attempt, outcomes[number])
 
 
 def grid(name: str, attempts: Sequence[Attempt], program: str, *, judged: bool) -> Grid:
